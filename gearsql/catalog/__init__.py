@@ -1,0 +1,1 @@
+"""Tables, key templates and types; kept in the cluster itself, inferred by sampling."""

@@ -1,0 +1,211 @@
+"""The errors of GearsSQL: PEP 249's tree, with the named errors that a query can end in.
+
+    Warning
+    Error                       message, position, hint
+     ├── InterfaceError         the driver was used wrongly (closed cursor, bad option)
+     └── DatabaseError
+          ├── DataError         a value in the data is at fault
+          │    └── MisfitError          a field does not fit its column's type: key, field, value, type
+          ├── OperationalError  the servers are at fault, not the query
+          │    ├── ShardError           one shard failed: shard
+          │    ├── ShardUnreachableError   down, refused, wrong password, TLS
+          │    ├── ModuleMissingError   the module is on some shards only, or asked for and absent
+          │    ├── VersionMismatchError shards, or shard and client, run different versions
+          │    ├── SlotsNotCoveredError the cluster does not serve every slot
+          │    ├── ResourceLimitError   a bound of the module was reached (memory, stages, queue)
+          │    └── CancelledError       the stage was cancelled or its time was up
+          ├── IntegrityError
+          ├── InternalError     a fault of ours: please report it
+          ├── ProgrammingError  the statement is at fault
+          │    ├── SqlSyntaxError
+          │    ├── UnknownColumnError   candidates
+          │    ├── UnknownTableError    candidates
+          │    ├── TableExistsError
+          │    ├── TypeMismatchError    DuckDB's binder refuses the expression
+          │    └── AccessDeniedError    the server's ACL forbids it
+          └── NotSupportedError the statement is right, and not (yet) ours to answer
+"""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Position:
+    """A span of the statement's text: character offsets, `end` exclusive."""
+
+    start: int
+    end: int
+
+    def line_and_column(self, text: str) -> tuple[int, int]:
+        """Both count from 1."""
+        before = text[: self.start]
+        return before.count("\n") + 1, self.start - (before.rfind("\n") + 1) + 1
+
+
+class Warning(builtins.Warning):
+    """Important notice; PEP 249."""
+
+
+class Error(Exception):
+    """Base of all errors. `text` is the statement that `position` points into, when known."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        position: Position | None = None,
+        hint: str | None = None,
+        text: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+        self.hint = hint
+        self.text = text
+
+    @property
+    def line(self) -> int | None:
+        """Line of the fault in the statement, from 1."""
+        if self.position is None or self.text is None:
+            return None
+        return self.position.line_and_column(self.text)[0]
+
+    @property
+    def column(self) -> int | None:
+        """Column of the fault in its line, from 1."""
+        if self.position is None or self.text is None:
+            return None
+        return self.position.line_and_column(self.text)[1]
+
+    def pretty(self) -> str:
+        """The message, the statement's line with a caret under the fault, and the hint."""
+        lines = [self.message]
+        if self.position is not None and self.text is not None:
+            number, column = self.position.line_and_column(self.text)
+            source = (self.text.splitlines() or [""])[min(number, self.text.count("\n") + 1) - 1 :][:1]
+            if source:
+                lead = f"  line {number}: "
+                width = max(1, min(self.position.end - self.position.start, len(source[0]) - column + 1))
+                lines += [lead + source[0], " " * (len(lead) + column - 1) + "^" * width]
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.pretty()
+
+
+class InterfaceError(Error):
+    """The driver was used wrongly."""
+
+
+class DatabaseError(Error):
+    """Base of everything that the database side reports."""
+
+
+class DataError(DatabaseError):
+    """A value in the data is at fault."""
+
+
+class MisfitError(DataError):
+    """The text in a hash field does not fit its column's type; `key`, `field` and `value` are the raw bytes."""
+
+    def __init__(
+        self, message: str, *, key: bytes, field: str, value: bytes, type: str, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+        self.field = field
+        self.value = value
+        self.type = type
+
+
+class OperationalError(DatabaseError):
+    """The servers are at fault, not the query."""
+
+
+class ShardError(OperationalError):
+    """One shard failed; `shard` is its host:port."""
+
+    def __init__(self, message: str, *, shard: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.shard = shard
+
+
+class ShardUnreachableError(ShardError):
+    """A shard is down, or refuses us."""
+
+
+class ModuleMissingError(ShardError):
+    """The module is on some shards only, or was asked for and is absent."""
+
+
+class VersionMismatchError(ShardError):
+    """Shards, or a shard and this client, run different versions."""
+
+
+class SlotsNotCoveredError(OperationalError):
+    """The cluster does not serve every slot, so no answer would be whole."""
+
+
+class ResourceLimitError(ShardError):
+    """A bound of the module was reached."""
+
+
+class CancelledError(ShardError):
+    """The stage was cancelled, or its time was up."""
+
+
+class IntegrityError(DatabaseError):
+    """PEP 249; not raised so far."""
+
+
+class InternalError(DatabaseError):
+    """A fault of GearsSQL itself."""
+
+
+class ProgrammingError(DatabaseError):
+    """The statement is at fault."""
+
+
+class SqlSyntaxError(ProgrammingError):
+    """The statement cannot be parsed."""
+
+
+class UnknownColumnError(ProgrammingError):
+    """No such column; `candidates` are the near names."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        candidates: tuple[str, ...] = (),
+        position: Position | None = None,
+        hint: str | None = None,
+        text: str | None = None,
+    ) -> None:
+        super().__init__(message, position=position, hint=hint, text=text)
+        self.candidates = candidates
+
+
+class UnknownTableError(UnknownColumnError):
+    """No such table; `candidates` are the near names."""
+
+
+class TableExistsError(ProgrammingError):
+    """CREATE TABLE for a name that is taken."""
+
+
+class TypeMismatchError(ProgrammingError):
+    """DuckDB's binder refuses the expression."""
+
+
+class AccessDeniedError(ProgrammingError):
+    """The server's ACL forbids it."""
+
+
+class NotSupportedError(DatabaseError):
+    """The statement is right, and not ours to answer (yet)."""

@@ -1,0 +1,1 @@
+"""The merge stage: partial states of all shards → the answer."""

@@ -1,0 +1,1 @@
+"""Bound query → gears plan: stages as plain data, the split, EXPLAIN."""

@@ -1,0 +1,52 @@
+"""The gears plan: what every shard runs and what runs once, as plain data. Nothing here knows a socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gearsql.catalog.table import Column, Glob, KeyTemplate, OnError
+from gearsql.sql.bound import ResultColumn
+
+Reader = Literal["module", "portable"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A keyspace scan, the source of the rows `scan_<i>`: only the columns that the stage reads."""
+
+    table: str
+    keys: KeyTemplate | Glob
+    columns: tuple[Column, ...]
+    on_error: OnError = "error"
+    null_values: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShardStage:
+    """What every shard runs. `sql` reads the relations scan_0, scan_1, … (one for each of `scans`)."""
+
+    scans: tuple[Scan, ...]
+    sql: str
+
+
+@dataclass(frozen=True)
+class MergeStage:
+    """What runs once, over the relation named by `relation`, which holds the rows of all shards.
+
+    The relation's column types are those of the shard stage's SQL bound on empty scans.
+    """
+
+    relation: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class GearsPlan:
+    """A compiled query. Without a merge stage the shard stage's rows are the answer (one shard only)."""
+
+    reader: Reader
+    shard: ShardStage
+    merge: MergeStage | None
+    columns: tuple[ResultColumn, ...]
+    ships: str  # for EXPLAIN: 'the answer' | 'partial states, …' | 'rows, because …'

@@ -1,0 +1,1 @@
+"""Text → bound query: parse (lark, sqlglot), then DuckDB binds names and types. Knows nothing of Redis."""

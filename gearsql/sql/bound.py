@@ -1,0 +1,35 @@
+"""The bound query: knows tables and types, nothing of sockets. The front end's product, the split's input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from gearsql.catalog.table import Table
+
+
+@dataclass(frozen=True)
+class ResultColumn:
+    """A column of an answer: DuckDB's own name and type for it."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class BoundQuery:
+    """A SELECT over one table that DuckDB has bound.
+
+    `text` is the user's SELECT, parameters written in as typed constants; it names the table as the user did.
+    `tree` is the normalised tree: stars, ordinals, GROUP BY ALL, ORDER BY ALL and references to aliases are
+    written out, columns are unqualified and quoted in the catalog's spelling. It is None if the plan that
+    DuckDB binds from its text is not the plan of `text`: then rows are gathered and `text` itself runs.
+    `reads` are the names of the table's columns (maybe `_key`) that the query uses, in the table's order.
+    """
+
+    text: str
+    tree: exp.Select | None
+    table: Table
+    columns: tuple[ResultColumn, ...]
+    reads: tuple[str, ...]

@@ -1,0 +1,59 @@
+# The developer's manual: every recipe is one thing you do with this repository.
+# PYTHON is the interpreter that .venv is made of (3.11 or later, with a shared libpython).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SOURCES = pyproject.toml setup.py $(wildcard module/*.c module/*.h)
+
+.PHONY: demo test check lint types imports format build clean
+
+# See it work: a 3-shard cluster, 336,776 real flights, five queries with their plans and times.
+demo: $(VENV)/demo
+	$(BIN)/gearsql demo
+
+# Run the tests on real servers. One file: make test TESTS=tests/cli
+TESTS ?= tests
+test: $(VENV)/dev
+	$(BIN)/python -m pytest $(TESTS)
+
+# What CI runs.
+check: lint types imports test
+
+# Style of Python and C.
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror module/*.c module/*.h
+
+# mypy --strict.
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+# Who may import whom (docs/architecture.md).
+imports: $(VENV)/dev
+	$(BIN)/lint-imports
+
+# Rewrite Python and C in the house style.
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i module/*.c module/*.h
+
+# Rebuild the server module in place (gearsql/_module/*.so) after a change in module/.
+build: $(VENV)/dev
+	$(BIN)/python setup.py -q build_ext --inplace
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info gearsql/_module .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/dev: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install -q setuptools -e '.[dev]'
+	touch $@
+
+$(VENV)/demo: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install -q '.[demo]'
+	touch $@

@@ -1,0 +1,3 @@
+"""The version of the package and of the module that is built with it; stages of other versions are refused."""
+
+VERSION = "0.1.0"

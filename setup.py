@@ -1,0 +1,39 @@
+"""Builds the server module (module/*.c) into the package; everything else is in pyproject.toml.
+
+The result has no PyInit: a Redis or Valkey server loads it, and the client calls its casts through ctypes.
+It is compiled against Python.h but not linked with libpython, which the module opens itself.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+FLAGS = ["-std=c17", "-O2", "-g", "-Wall", "-Wextra", "-fvisibility=hidden"]
+
+
+def version() -> str:
+    found = re.search(r'VERSION = "(.+)"', Path("gearsql/version.py").read_text())
+    assert found, "gearsql/version.py holds the version"
+    return found[1]
+
+
+def module() -> list[Extension]:
+    sources = sorted(map(str, Path("module").glob("*.c")))
+    headers = sorted(map(str, Path("module").glob("*.h")))
+    if not sources:
+        return []
+    macros: list[tuple[str, str | None]] = [("GEARS_VERSION", f'"{version()}"')]
+    return [
+        Extension(
+            "gearsql._module.gearsql",
+            sources,
+            depends=headers,
+            define_macros=macros,
+            extra_compile_args=FLAGS,
+            libraries=["dl", "pthread", "m"],
+        )
+    ]
+
+
+setup(ext_modules=module())

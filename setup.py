@@ -7,7 +7,7 @@ It is compiled against Python.h but not linked with libpython, which the module 
 import re
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 FLAGS = ["-std=c17", "-O2", "-g", "-Wall", "-Wextra", "-fvisibility=hidden"]
 
@@ -36,4 +36,5 @@ def module() -> list[Extension]:
     ]
 
 
-setup(ext_modules=module())
+# grammar/ stands beside the package in the repository and inside it when installed.
+setup(ext_modules=module(), packages=[*find_packages(include=["gearsql*"]), "gearsql.grammar"])

@@ -1,0 +1,232 @@
+"""Real servers on loopback ports: one plain server, or a cluster with its slots spread evenly."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import redis
+
+from gearsql.embedded.binary import server_binary
+from gearsql.embedded.module_line import module_arguments
+from gearsql.embedded.ports import free_ports
+from gearsql.embedded.server import Config, PortTakenError, Server, ServerOptions, Tls
+from gearsql.embedded.watchdog import Watchdog
+from gearsql.errors import InterfaceError, OperationalError
+
+T = TypeVar("T")
+
+SLOTS = 16_384
+PORT_TRIES = 5
+# A primary calls itself ok no sooner than 2 s after its start, whatever the settings say.
+OK_SECONDS = 30.0
+
+
+class Cluster:
+    """`shards` real servers with the module loaded, ready when the constructor returns.
+
+    They end with the `with` block, with stop(), at exit, and also when this process is killed.
+    Without `directory` nothing touches the disk but logs in a temporary directory; with it, data is
+    saved there at stop() and read again by the next Cluster of the same directory and ports.
+    """
+
+    def __init__(
+        self,
+        shards: int = 3,
+        server: str | Path | None = None,
+        module: bool | Sequence[bool] = True,
+        directory: str | Path | None = None,
+        *,
+        port: int | None = None,
+        config: Config | None = None,
+        module_options: Mapping[str, str | int] | None = None,
+        password: str | None = None,
+        tls: Tls | None = None,
+        debug: bool = False,
+        node_timeout_ms: int = 5000,
+    ) -> None:
+        """Start the servers.
+
+        `server` is the path of another redis-server or valkey-server; `module` may say for each shard whether
+        it loads the module; `port` is the first of consecutive ports; `config` are server settings,
+        `module_options` further arguments of the module; `debug` allows the DEBUG command.
+        """
+        if shards < 1:
+            raise InterfaceError(f"a cluster has at least one shard, not {shards}")
+        saving = {"save": "3600 1"} if directory else {}
+        debugging = {"enable-debug-command": "yes"} if debug else {}
+        settings = saving | debugging | dict(config or {})
+        self._options = ServerOptions(
+            server_binary(server), shards > 1, settings, password, tls, node_timeout_ms
+        )
+        self._modules = _module_words(shards, module, module_options or {})
+        self._home = Path(directory).resolve() if directory else Path(tempfile.mkdtemp(prefix="gearsql-"))
+        self._keep = directory is not None
+        self._owner = os.getpid()
+        self._watchdog: Watchdog | None = Watchdog(None if self._keep else self._home)
+        self._servers: list[Server] = []
+        atexit.register(self.stop)
+        try:
+            self._start(port)
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def url(self) -> str:
+        """URL of the first server; from it a client finds the others."""
+        return self._servers[0].url
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """One port for each shard, in slot order."""
+        return tuple(server.port for server in self._servers)
+
+    @property
+    def pids(self) -> tuple[int | None, ...]:
+        """One process id for each shard; None: it is not running."""
+        return tuple(server.pid for server in self._servers)
+
+    def log(self, shard: int) -> str:
+        """Return what a shard has logged since its last start."""
+        return self._servers[shard].log()
+
+    def client(self, shard: int = 0) -> redis.Redis:
+        """Return a client of one shard that follows no redirects; the caller closes it."""
+        return self._servers[shard].client()
+
+    def kill(self, shard: int) -> None:
+        """End a shard by SIGKILL."""
+        self._servers[shard].kill()
+        self._watch()
+
+    def terminate(self, shard: int) -> int | None:
+        """End a shard by SIGTERM and return its exit code."""
+        code = self._servers[shard].kill(signal.SIGTERM)
+        self._watch()
+        return code
+
+    def restart(self, shard: int) -> None:
+        """Start a shard again (ending it first if needed) on its port, empty, and wait until all are well."""
+        server = self._servers[shard]
+        server.kill()
+        server.start()
+        self._watch()
+        server.wait_until_up()
+        self._wait_until_ok()
+
+    def stop(self) -> None:
+        """End all servers and remove the temporary directory; again is nothing."""
+        if self._watchdog is None or os.getpid() != self._owner:
+            return
+        watchdog, self._watchdog = self._watchdog, None
+        try:
+            self._at_once(lambda server: server.kill(signal.SIGTERM))
+        finally:
+            watchdog.close()
+            atexit.unregister(self.stop)
+            if not self._keep:
+                shutil.rmtree(self._home, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self, port: int | None) -> None:
+        for tries_left in reversed(range(PORT_TRIES)):
+            try:
+                self._launch(self._choose_ports(port))
+                break
+            except PortTakenError:
+                self._at_once(lambda server: server.kill())
+                if port is not None or not tries_left:
+                    raise
+        if self._options.clustered:
+            self._join()
+            self._wait_until_ok()
+
+    def _choose_ports(self, port: int | None) -> list[int]:
+        count = len(self._modules)
+        return free_ports(count) if port is None else list(range(port, port + count))
+
+    def _launch(self, ports: list[int]) -> None:
+        self._servers = [
+            Server(self._options, port, self._home / f"shard{i}", self._modules[i])
+            for i, port in enumerate(ports)
+        ]
+        for server in self._servers:
+            server.start()
+            self._watch()
+        self._at_once(Server.wait_until_up)
+
+    def _join(self) -> None:
+        count = len(self._servers)
+        for i, server in enumerate(self._servers):
+            with server.client() as client:
+                if not _has_slots(client):
+                    # Distinct epochs from the start, so no election of epochs delays the cluster.
+                    client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+                    first, last = SLOTS * i // count, SLOTS * (i + 1) // count - 1
+                    client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for server in self._servers:
+            with server.client() as client:
+                for port in self.ports:
+                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", port)
+
+    def _wait_until_ok(self) -> None:
+        if not self._options.clustered:
+            return
+        deadline = time.monotonic() + OK_SECONDS
+        while not all(self._at_once(_is_ok)):
+            if time.monotonic() > deadline:
+                raise OperationalError(f"the embedded cluster was not ok within {OK_SECONDS:.0f} s")
+            time.sleep(0.02)
+
+    def _watch(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.watch(pid for pid in self.pids if pid is not None)
+
+    def _at_once(self, do: Callable[[Server], T]) -> list[T]:
+        with ThreadPoolExecutor(max(1, len(self._servers))) as pool:
+            return list(pool.map(do, self._servers))
+
+
+def _module_words(
+    shards: int, module: bool | Sequence[bool], options: Mapping[str, str | int]
+) -> list[list[str]]:
+    wanted = [module] * shards if isinstance(module, bool) else list(module)
+    if len(wanted) != shards:
+        raise InterfaceError(
+            f"module= says {len(wanted)} times whether a shard loads it, for {shards} shards"
+        )
+    words = [str(word) for pair in options.items() for word in pair]
+    return [[*module_arguments(), *words] if wants else [] for wants in wanted]
+
+
+def _has_slots(client: redis.Redis) -> bool:
+    return "cluster_slots_assigned:0" not in _cluster_info(client)
+
+
+def _is_ok(server: Server) -> bool:
+    if server.pid is None:
+        return True  # Killed on purpose: the others are waited for.
+    with server.client() as client:
+        return "cluster_state:ok" in _cluster_info(client)
+
+
+def _cluster_info(client: redis.Redis) -> str:
+    answer = client.execute_command("CLUSTER", "INFO")
+    return answer.decode() if isinstance(answer, bytes) else str(answer)

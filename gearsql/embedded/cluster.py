@@ -8,11 +8,10 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import redis
 
@@ -22,8 +21,6 @@ from gearsql.embedded.ports import free_ports
 from gearsql.embedded.server import Config, PortTakenError, Server, ServerOptions, Tls
 from gearsql.embedded.watchdog import Watchdog
 from gearsql.errors import InterfaceError, OperationalError
-
-T = TypeVar("T")
 
 SLOTS = 16_384
 PORT_TRIES = 5
@@ -130,7 +127,7 @@ class Cluster:
             return
         watchdog, self._watchdog = self._watchdog, None
         try:
-            self._at_once(lambda server: server.kill(signal.SIGTERM))
+            self._end_all(signal.SIGTERM)
         finally:
             watchdog.close()
             atexit.unregister(self.stop)
@@ -151,7 +148,7 @@ class Cluster:
                 self._launch(self._choose_ports(port))
                 break
             except PortTakenError:
-                self._at_once(lambda server: server.kill())
+                self._end_all(signal.SIGKILL)
                 if port is not None or not tries_left:
                     raise
         if self._options.clustered:
@@ -170,7 +167,8 @@ class Cluster:
         for server in self._servers:
             server.start()
             self._watch()
-        self._at_once(Server.wait_until_up)
+        for server in self._servers:
+            server.wait_until_up()
 
     def _join(self) -> None:
         count = len(self._servers)
@@ -190,7 +188,7 @@ class Cluster:
         if not self._options.clustered:
             return
         deadline = time.monotonic() + OK_SECONDS
-        while not all(self._at_once(_is_ok)):
+        while not all(map(_is_ok, self._servers)):
             if time.monotonic() > deadline:
                 raise OperationalError(f"the embedded cluster was not ok within {OK_SECONDS:.0f} s")
             time.sleep(0.02)
@@ -199,9 +197,12 @@ class Cluster:
         if self._watchdog is not None:
             self._watchdog.watch(pid for pid in self.pids if pid is not None)
 
-    def _at_once(self, do: Callable[[Server], T]) -> list[T]:
-        with ThreadPoolExecutor(max(1, len(self._servers))) as pool:
-            return list(pool.map(do, self._servers))
+    def _end_all(self, with_signal: signal.Signals) -> None:
+        # Told all, then waited for; no threads, since at exit Python starts none.
+        for server in self._servers:
+            server.tell(with_signal)
+        for server in self._servers:
+            server.wait()
 
 
 def _module_words(

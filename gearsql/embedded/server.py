@@ -114,16 +114,25 @@ class Server:
         options: dict[str, Any] = {"socket_timeout": STOP_SECONDS, "retry": None, "protocol": 2}
         return redis.Redis.from_url(self.url, **options)
 
-    def kill(self, with_signal: signal.Signals = signal.SIGKILL) -> int | None:
-        """End the process and return its exit code; SIGTERM turns into SIGKILL when it takes too long."""
+    def tell(self, with_signal: signal.Signals) -> None:
+        """Send a signal and do not wait."""
+        if self._process is not None:
+            self._process.send_signal(with_signal)
+
+    def wait(self) -> int | None:
+        """Wait for the end of a process that was told to end; what takes too long is killed."""
         if self._process is None:
             return None
-        self._process.send_signal(with_signal)
         try:
             return self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+    def kill(self, with_signal: signal.Signals = signal.SIGKILL) -> int | None:
+        """End the process and return its exit code."""
+        self.tell(with_signal)
+        return self.wait()
 
     @property
     def _log(self) -> Path:
@@ -140,10 +149,10 @@ class Server:
     def _answers(self) -> bool:
         with self.client() as client:
             try:
-                client.ping()
+                # Another program's server may hold the port while ours is about to die of it.
+                return bool(client.info("server")["process_id"] == self.pid)
             except (redis.ConnectionError, redis.TimeoutError):
                 return False
-            return True
 
     def _failure(self, what: str) -> OperationalError:
         lines = self.log().splitlines()

@@ -1,4 +1,4 @@
-"""Real servers for the tests. A cluster takes two seconds to start, so tests share it and own key prefixes."""
+"""Real servers for the tests. A cluster takes two seconds to start: tests share it and own key prefixes."""
 
 from collections.abc import Iterator
 

@@ -1,0 +1,152 @@
+"""Connections to shards: redis-py's transport, without its timeouts and retries, with our errors.
+
+A stage may run for long and must run once: redis-py's client would end it after 5 s and send it again,
+ten times. So this uses redis-py's Connection, which knows URLs, TLS, ACL logins and the protocol.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis
+from redis.connection import (
+    Connection,
+    ConnectionInterface,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
+
+from gearsql.cluster.replies import error_from_reply
+from gearsql.errors import CancelledError, Error, InterfaceError
+
+Word = str | bytes | int | float
+Command = Sequence[Word]
+
+CONNECT_SECONDS = 5.0
+CLIENT_NAME = "gearsql"
+# A peer that vanished without a word is noticed after about a minute, however long a stage runs.
+KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
+
+class Endpoint:
+    """How to reach a server: a redis://, rediss:// or unix:// URL and redis-py's connection options."""
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        """Parse the URL; `options` go before what it says."""
+        try:
+            settings: dict[str, Any] = {**parse_url(url), **options}
+        except ValueError as e:
+            raise InterfaceError(f"not a server URL: {url!r} ({e})") from e
+        tls = settings.pop("ssl", False)
+        default = SSLConnection if tls else Connection
+        self._kind: type[ConnectionInterface] = settings.pop("connection_class", default)
+        self._settings = self._transport(settings)
+
+    def open(self, host: str | None = None, port: int | None = None) -> ShardConnection:
+        """Connect to the URL's own server, or to another one by the same rules."""
+        settings = dict(self._settings)
+        if host is not None:
+            settings |= {"host": host, "port": port}
+        try:
+            connection = self._kind(**settings)
+        except (TypeError, ValueError) as e:
+            raise InterfaceError(f"bad connection option: {e}") from e
+        return ShardConnection(connection, self._name(settings))
+
+    @property
+    def host(self) -> str:
+        """The host that the URL names."""
+        return str(self._settings.get("host", "localhost"))
+
+    def _transport(self, settings: dict[str, Any]) -> dict[str, Any]:
+        ours: dict[str, Any] = {"socket_timeout": None, "decode_responses": False}
+        ours |= {"driver_info": None, "protocol": 2}
+        defaults: dict[str, Any] = {"socket_connect_timeout": CONNECT_SECONDS}
+        if self._kind is not UnixDomainSocketConnection:
+            known = {
+                getattr(socket, name): value for name, value in KEEPALIVE.items() if hasattr(socket, name)
+            }
+            defaults |= {"socket_keepalive": True, "socket_keepalive_options": known}
+        return defaults | settings | ours
+
+    @staticmethod
+    def _name(settings: Mapping[str, Any]) -> str:
+        return str(
+            settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+        )
+
+
+class ShardConnection:
+    """One connection to one shard. It may be closed from another thread, which ends a read that waits."""
+
+    def __init__(self, connection: ConnectionInterface, name: str) -> None:
+        """Connect; the server does not learn of us more than a name."""
+        self.name = name
+        self._connection = connection
+        self._closed = False
+        self._do(connection.connect)
+        self.ask_all([("CLIENT", "SETNAME", CLIENT_NAME)])
+
+    def send(self, *commands: Command) -> None:
+        """Send commands in one write; each has one reply to read."""
+        # redis-py would connect anew by itself, and a stage's next frame is only on its own connection.
+        self._refuse_if_closed()
+        packed = self._connection.pack_commands(commands)
+        self._do(self._connection.send_packed_command, packed, check_health=False)
+
+    def read(self) -> Any:
+        """Return the next reply; raise our error for an error reply."""
+        return self._do(self._connection.read_response)
+
+    def ask(self, *words: Word) -> Any:
+        """Send one command and return its reply."""
+        self.send(words)
+        return self.read()
+
+    def ask_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one write and return all replies; an error reply is returned, not raised."""
+        self.send(*commands)
+        return [self._read_or_error() for _ in commands]
+
+    def is_idle(self) -> bool:
+        """Tell whether the connection can be used again: open, and nothing left to read."""
+        if self._closed:
+            return False
+        try:
+            return not self._connection.can_read(timeout=0)
+        except (redis.RedisError, OSError):
+            return False
+
+    def close(self) -> None:
+        """Disconnect; on the server this frees the connection's stage."""
+        self._closed = True
+        self._connection.disconnect()
+
+    def _read_or_error(self) -> Any:
+        try:
+            return self._connection.read_response()
+        except redis.ResponseError as e:
+            return error_from_reply(self.name, e)
+        except (redis.RedisError, OSError) as e:
+            raise self._failure(e) from e
+
+    def _do(self, call: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return call(*arguments, **options)
+        except (redis.RedisError, OSError, ValueError) as e:
+            raise self._failure(e) from e
+
+    def _failure(self, error: Exception) -> Error:
+        self._refuse_if_closed()
+        if isinstance(error, redis.ResponseError):
+            return error_from_reply(self.name, error)
+        self.close()
+        known = error if isinstance(error, redis.RedisError) else redis.ConnectionError(str(error))
+        return error_from_reply(self.name, known)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise CancelledError(f"the connection to {self.name} was closed", shard=self.name)

@@ -1,0 +1,96 @@
+"""Does something on all shards at once and hands over what they yield, as it comes; one failure ends all.
+
+Each shard has one thread of the pool. The consumer's thread waits on a bounded queue, so a slow consumer
+slows the shards down instead of filling memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from queue import Empty, Full, Queue
+from threading import Event
+from typing import Generic, TypeVar
+
+from gearsql.cluster.connection import ShardConnection
+from gearsql.cluster.shards import Shards
+from gearsql.cluster.topology import Shard
+from gearsql.errors import CancelledError
+
+T = TypeVar("T")
+Read = Callable[[Shard, ShardConnection], Iterator[T]]
+
+QUEUED_PER_SHARD = 4
+STOP_CHECK_SECONDS = 0.1
+
+
+class _End:
+    """A shard has yielded everything."""
+
+
+def gather(shards: Shards, read: Read[T], timeout: float | None = None) -> Iterator[T]:
+    """Run `read` on every shard concurrently and yield its items, those of one shard in their order.
+
+    The first error is raised here and the other shards' connections are closed, which frees their stages;
+    so does abandoning the iterator (Ctrl-C, close()). `timeout` bounds the whole in seconds.
+    """
+    return _Gathering(shards, read, timeout).items()
+
+
+class _Gathering(Generic[T]):
+    def __init__(self, shards: Shards, read: Read[T], timeout: float | None) -> None:
+        self._read = read
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._stop = Event()
+        self._queue: Queue[T | _End | BaseException] = Queue(QUEUED_PER_SHARD * len(shards.all))
+        self._busy = {shard: shards.connection(shard) for shard in shards.all}
+        self._threads = shards.threads
+
+    def items(self) -> Iterator[T]:
+        running = [self._threads.submit(self._work, *pair) for pair in self._busy.items()]
+        left = len(running)
+        try:
+            while left:
+                match self._next():
+                    case _End():
+                        left -= 1
+                    case BaseException() as error:
+                        raise error
+                    case item:
+                        yield item
+        finally:
+            if left:
+                self._cancel(running)
+
+    def _next(self) -> T | _End | BaseException:
+        remaining = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        try:
+            return self._queue.get(timeout=remaining)
+        except Empty:
+            raise CancelledError("the query's time is up") from None
+
+    def _cancel(self, running: list[Future[None]]) -> None:
+        self._stop.set()
+        for connection in self._busy.values():
+            connection.close()
+        wait(running)
+
+    def _work(self, shard: Shard, connection: ShardConnection) -> None:
+        """Run on a thread of the pool."""
+        try:
+            for item in self._read(shard, connection):
+                if not self._put(item):
+                    return
+            self._put(_End())
+        except BaseException as error:
+            self._put(error)
+
+    def _put(self, item: T | _End | BaseException) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=STOP_CHECK_SECONDS)
+                return True
+            except Full:
+                continue
+        return False

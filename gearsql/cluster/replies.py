@@ -1,0 +1,109 @@
+"""A shard's error replies and broken connections → our named errors."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_to_bytes
+
+import redis
+
+from gearsql.errors import (
+    AccessDeniedError,
+    CancelledError,
+    Error,
+    InternalError,
+    MisfitError,
+    ModuleMissingError,
+    ResourceLimitError,
+    ShardError,
+    ShardUnreachableError,
+    TypeMismatchError,
+    VersionMismatchError,
+)
+
+SHOWN = 80
+
+
+def error_from_reply(shard: str, reply: redis.RedisError) -> Error:
+    """Return the named error for an error reply of `shard`, or for the failure to get a reply at all."""
+    match reply:
+        case redis.AuthenticationError():
+            message = f"{shard} refuses the user name or password: {reply}"
+            return ShardUnreachableError(message, shard=shard)
+        case redis.exceptions.NoPermissionError():
+            return _access_denied(shard, str(reply))
+        case redis.BusyLoadingError():
+            return ShardError(f"{shard} is loading its data", shard=shard, hint="try again when it is done")
+        case redis.ConnectionError() | redis.TimeoutError():
+            return ShardUnreachableError(f"cannot reach {shard}: {reply}", shard=shard)
+    code, _, text = str(reply).partition(" ")
+    return _error_from_code(shard, code, text)
+
+
+def _error_from_code(shard: str, code: str, text: str) -> Error:
+    match code:
+        case "GEARSMISFIT":
+            return _misfit(text)
+        case "GEARSVERSION":
+            return _version_mismatch(shard, text)
+        case "GEARSSQL":
+            return TypeMismatchError(unescape(text))
+        case "GEARSLIMIT":
+            return ResourceLimitError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSCANCELLED":
+            return CancelledError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSLOADING":
+            return ShardError(f"{shard}: {unescape(text)}", shard=shard, hint="try again when it is done")
+        case "GEARSGONE":
+            return ShardError(f"{shard} lost the stage: {unescape(text)}", shard=shard)
+        case "GEARSSTAGE":
+            return InternalError(f"{shard} refuses the stage: {unescape(text)}")
+    if text.lower().startswith("unknown command") and "GEARSQL." in text.upper():
+        return ModuleMissingError(f"{shard} has not loaded the gearsql module", shard=shard)
+    return ShardError(f"{shard}: {code} {text}".rstrip(), shard=shard)
+
+
+def _access_denied(shard: str, text: str) -> AccessDeniedError:
+    return AccessDeniedError(f"{shard} denies this user: {unescape(text)}")
+
+
+def _misfit(text: str) -> MisfitError:
+    told = {name: unquote_to_bytes(value) for name, value in _pairs(text)}
+    column, type_name = (told.get(name, b"?").decode(errors="replace") for name in ("column", "type"))
+    return misfit(told.get("key", b""), column, told.get("value", b""), type_name)
+
+
+def misfit(key: bytes, column: str, value: bytes, type_name: str) -> MisfitError:
+    """Return the error for a value that does not fit its column, whichever reader met it."""
+    message = f"key {shown(key)}, column {column}: {shown(value)} is not a {type_name}"
+    return MisfitError(message, key=key, field=column, value=value, type=type_name)
+
+
+def _version_mismatch(shard: str, text: str) -> VersionMismatchError:
+    told = {name: unescape(value) for name, value in _pairs(text)}
+    return version_mismatch(
+        shard, told.get("what", "gearsql"), told.get("expected", "?"), told.get("found", "?")
+    )
+
+
+def version_mismatch(shard: str, what: str, client: str, found: str) -> VersionMismatchError:
+    """Return the error for a shard that runs another version of `what` than this client."""
+    message = f"{shard} runs {what} {found}, this client {client}"
+    return VersionMismatchError(message, shard=shard, hint="run the same gearsql everywhere")
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (word.partition("=") for word in text.split(" "))]
+
+
+def unescape(text: str) -> str:
+    """Return the text of a reply, in which the module has percent-escaped what is not plain ASCII."""
+    return unquote_to_bytes(text).decode(errors="replace")
+
+
+def shown(value: bytes) -> str:
+    """Return bytes as a message shows them: quoted text where they are UTF-8, cut when long."""
+    try:
+        text = repr(value.decode())
+    except UnicodeDecodeError:
+        text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

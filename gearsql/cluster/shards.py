@@ -1,0 +1,96 @@
+"""The shards as one client sees them: found once, one kept connection each, a thread for each when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from redis.crc import key_slot
+
+from gearsql.cluster.connection import Endpoint, ShardConnection
+from gearsql.cluster.topology import ALONE, Shard, find_shards
+from gearsql.errors import Error, ShardUnreachableError
+
+
+class Shards:
+    """All shards behind a URL. Not for use by several threads at once, but its threads are its own."""
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        """Connect and find the shards; raises when they do not cover all slots."""
+        self._endpoint = Endpoint(url, options or {})
+        self._connections: dict[Shard, ShardConnection] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self.all: tuple[Shard, ...] = ()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Find the shards anew; asks the URL's server, then those known before."""
+        seed = self._seed()
+        try:
+            found = find_shards(seed, self._endpoint.host)
+        finally:
+            seed.close()
+        for shard in set(self._connections) - set(found):
+            self._connections.pop(shard).close()
+        if len(found) > len(self.all):
+            self._end_threads()
+        self.all = found
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the servers are a cluster (of one shard, perhaps)."""
+        return self.all != (ALONE,)
+
+    def connection(self, shard: Shard) -> ShardConnection:
+        """Return the kept connection to a shard, opened anew when it was lost."""
+        kept = self._connections.get(shard)
+        if kept is None or not kept.is_idle():
+            if kept is not None:
+                kept.close()
+            kept = self._connections[shard] = self.open(shard)
+        return kept
+
+    def open(self, shard: Shard) -> ShardConnection:
+        """Return a further connection to a shard; the caller closes it."""
+        return (
+            self._endpoint.open()
+            if shard is ALONE or shard == ALONE
+            else self._endpoint.open(shard.host, shard.port)
+        )
+
+    def owner(self, key: bytes) -> ShardConnection:
+        """Return the connection to the shard that serves `key`."""
+        slot = key_slot(key)
+        spans = ((shard, span) for shard in self.all for span in shard.slots)
+        return self.connection(next(shard for shard, (first, last) in spans if first <= slot <= last))
+
+    @property
+    def threads(self) -> ThreadPoolExecutor:
+        """A pool with a thread for each shard."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(len(self.all), thread_name_prefix="gearsql-shard")
+        return self._pool
+
+    def close(self) -> None:
+        """Close all connections and end the threads."""
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+        self._end_threads()
+
+    def _end_threads(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+            self._pool = None
+
+    def _seed(self) -> ShardConnection:
+        try:
+            return self._endpoint.open()
+        except ShardUnreachableError:
+            for shard in self.all if self.clustered else ():
+                try:
+                    return self.open(shard)
+                except Error:
+                    continue
+            raise

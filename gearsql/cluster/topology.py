@@ -1,0 +1,97 @@
+"""Which shards there are: a single server, or the primaries of a cluster that serves every slot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gearsql.cluster.connection import ShardConnection
+from gearsql.errors import AccessDeniedError, OperationalError, SlotsNotCoveredError
+
+SLOTS = 16_384
+
+SlotRange = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One primary. `slots` are inclusive ranges; a single server has all. `port` 0: the URL's own server."""
+
+    host: str
+    port: int
+    slots: tuple[SlotRange, ...]
+
+
+ALONE = Shard("", 0, ((0, SLOTS - 1),))
+
+
+def find_shards(seed: ShardConnection, seed_host: str) -> tuple[Shard, ...]:
+    """Ask one server for its cluster's primaries; raise unless they cover every slot."""
+    # HELLO is open to every user, whatever the ACL says.
+    hello = seed.ask("HELLO")
+    about = dict(zip(hello[::2], hello[1::2], strict=True))
+    match about[b"mode"]:
+        case b"cluster":
+            return _primaries(_cluster_slots(seed), seed_host)
+        case b"sentinel":
+            raise OperationalError(f"{seed.name} is a sentinel, not a server with data")
+        case _:
+            return (ALONE,)
+
+
+def _cluster_slots(seed: ShardConnection) -> list[Any]:
+    try:
+        return list(seed.ask("CLUSTER", "SLOTS"))
+    except AccessDeniedError as e:
+        e.hint = "the user needs: ACL SETUSER <name> +cluster|slots +cluster|nodes"
+        raise
+
+
+def _primaries(entries: Sequence[Any], seed_host: str) -> tuple[Shard, ...]:
+    slots: dict[tuple[str, int], list[SlotRange]] = {}
+    for first, last, (host, port, *_), *_replicas in sorted(entries, key=lambda entry: int(entry[0])):
+        # An empty or unknown host means: the one you asked.
+        name = seed_host if host in (None, b"", b"?") else host.decode()
+        slots.setdefault((name, port), []).append((first, last))
+    require_all_slots(span for spans in slots.values() for span in spans)
+    return tuple(Shard(host, port, tuple(spans)) for (host, port), spans in slots.items())
+
+
+def require_all_slots(spans: Iterable[SlotRange]) -> None:
+    """Raise SlotsNotCoveredError unless the ranges hold every slot exactly once."""
+    expected, missing, twice = 0, [], []
+    for first, last in sorted(spans):
+        if first > expected:
+            missing.append((expected, first - 1))
+        if first < expected:
+            twice.append((first, min(last, expected - 1)))
+        expected = max(expected, last + 1)
+    if expected < SLOTS:
+        missing.append((expected, SLOTS - 1))
+    if missing:
+        raise SlotsNotCoveredError(f"no shard serves the slots {shown_slots(missing)}")
+    if twice:
+        raise SlotsNotCoveredError(f"two shards claim the slots {shown_slots(twice)}")
+
+
+def shown_slots(spans: Iterable[SlotRange]) -> str:
+    """Return '0–99, 200'."""
+    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in spans)
+
+
+@dataclass(frozen=True)
+class OwnSlots:
+    """What one shard itself says about its slots; `moving` are being migrated key by key."""
+
+    spans: tuple[SlotRange, ...]
+    moving: tuple[int, ...]
+
+
+def own_slots(cluster_nodes: bytes) -> OwnSlots:
+    """Read the asked shard's own line of CLUSTER NODES."""
+    line = next(line for line in cluster_nodes.decode().splitlines() if "myself" in line.split(" ")[2])
+    words = line.split(" ")[8:]
+    moving = [int(word.strip("[]").split("-")[0]) for word in words if word.startswith("[")]
+    spans = [word.split("-") for word in words if not word.startswith("[")]
+    return OwnSlots(tuple((int(span[0]), int(span[-1])) for span in spans), tuple(moving))

@@ -1,0 +1,77 @@
+"""A shard stage as the words of GEARSQL.EXECUTE, and the frames of its answer as one Arrow stream."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+import duckdb
+
+from gearsql.catalog.table import Column, FieldSource, Glob, KeySource, KeyTemplate, PlaceholderSource
+from gearsql.cluster.connection import Word
+from gearsql.plan.stages import Scan, ShardStage
+from gearsql.version import VERSION
+
+BUFFER_BYTES = 1 << 16
+
+
+def execute_words(stage_id: str, stage: ShardStage) -> list[Word]:
+    """Return the command that starts a stage; everything in it is data, nothing is quoted."""
+    words: list[Word] = ["GEARSQL.EXECUTE", stage_id, "VERSION", VERSION, "DUCKDB", duckdb.__version__]
+    for scan in stage.scans:
+        words += _scan_words(scan)
+    return [*words, "SQL", stage.sql]
+
+
+def _scan_words(scan: Scan) -> Iterator[Word]:
+    yield from ("SCAN", scan.on_error)
+    match scan.keys:
+        case Glob(pattern):
+            yield from ("GLOB", pattern)
+        case KeyTemplate(literals):
+            yield from _counted("TEMPLATE", literals)
+    yield from _counted("NULLS", scan.null_values)
+    yield from ("COLUMNS", len(scan.columns))
+    for column in scan.columns:
+        yield from (column.name, column.type, _source_word(column))
+
+
+def _counted(name: str, values: Sequence[bytes]) -> list[Word]:
+    return [name, len(values), *values]
+
+
+def _source_word(column: Column) -> bytes:
+    match column.source:
+        case KeySource():
+            return b"k"
+        case PlaceholderSource(index):
+            return b"p%d" % index
+        case FieldSource(field):
+            return b"f" + field
+
+
+def stream_of(next_frame: Callable[[], bytes | None]) -> BinaryIO:
+    """Return the frames as one readable file; each is fetched when the one before is read."""
+    # Buffered, since Arrow takes a short read for the end.
+    return io.BufferedReader(_Frames(next_frame), BUFFER_BYTES)
+
+
+class _Frames(io.RawIOBase):
+    def __init__(self, next_frame: Callable[[], bytes | None]) -> None:
+        self._next_frame = next_frame
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._rest:
+            frame = self._next_frame()
+            if frame is None:
+                return 0
+            self._rest = memoryview(frame)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count

@@ -1,4 +1,4 @@
-"""How far a running query is: asks every shard on a connection of its own, while the stage's own one waits."""
+"""How far a running query is: asks every shard on a connection of its own, while the stage's own waits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.2
 
 @contextmanager
 def reported(shards: Shards, stage_id: str, report: Progress | None) -> Iterator[None]:
-    """Call `report` again and again until the block ends; a shard that does not answer ends only the reports."""
+    """Call `report` again and again until the block ends; a silent shard ends only the reports."""
     if report is None:
         yield
         return

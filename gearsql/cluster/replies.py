@@ -57,7 +57,8 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
             return ShardError(f"{shard} lost the stage: {unescape(text)}", shard=shard)
         case "GEARSSTAGE":
             return InternalError(f"{shard} refuses the stage: {unescape(text)}")
-    if text.lower().startswith("unknown command") and "GEARSQL." in text.upper():
+    # redis-py has cut the code ERR off.
+    if code == "unknown" and "GEARSQL." in text.upper():
         return ModuleMissingError(f"{shard} has not loaded the gearsql module", shard=shard)
     return ShardError(f"{shard}: {code} {text}".rstrip(), shard=shard)
 

@@ -1,0 +1,77 @@
+/* Text of a key or field → a typed value, by one strict grammar for each type; nothing between them and the bytes.
+ *
+ * Called by the scan (worker threads, server lock held) and, through ctypes, by the client's portable reader, so
+ * both read a value alike. Nothing here allocates, locks, looks at the locale or keeps state.
+ *
+ *   integers          -?(0|[1-9][0-9]*) in range; '-0' is a misfit; unsigned ones take no '-'
+ *   FLOAT, DOUBLE     -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?, correctly rounded, beyond the range a misfit;
+ *                     and nan, inf, -inf, NaN, Infinity, -Infinity
+ *   DECIMAL(p,s)      -?(0|[1-9][0-9]*)(\.[0-9]+)?, digits after the s-th of the fraction are zeros, within p
+ *   BOOLEAN           true, false in any letter case, 1, 0
+ *   DATE              YYYY-MM-DD, a day of the years 0001 to 9999
+ *   TIME              HH:MM:SS and up to six digits of a fraction
+ *   TIMESTAMP         DATE, or DATE, 'T' or ' ', TIME; no zone
+ *   UUID              8-4-4-4-12 hexadecimal digits
+ *   VARCHAR           UTF-8 (NULs are text; no overlong forms, no surrogates)
+ *   BLOB              anything
+ */
+#ifndef GEARS_CAST_H
+#define GEARS_CAST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "export.h"
+
+typedef enum {
+    GEARS_BOOLEAN,
+    GEARS_TINYINT,
+    GEARS_SMALLINT,
+    GEARS_INTEGER,
+    GEARS_BIGINT,
+    GEARS_HUGEINT,
+    GEARS_UTINYINT,
+    GEARS_USMALLINT,
+    GEARS_UINTEGER,
+    GEARS_UBIGINT,
+    GEARS_FLOAT,
+    GEARS_DOUBLE,
+    GEARS_DECIMAL,
+    GEARS_DATE,
+    GEARS_TIME,
+    GEARS_TIMESTAMP,
+    GEARS_UUID,
+    GEARS_VARCHAR,
+    GEARS_BLOB,
+} gears_kind;
+
+/* `precision` (1 to 38) and `scale` (0 to precision) are of DECIMAL only, else 0. */
+typedef struct {
+    gears_kind kind;
+    uint8_t precision;
+    uint8_t scale;
+} gears_type;
+
+/* DuckDB's hugeint_t: HUGEINT, UUID and DECIMAL of more than 18 digits. */
+typedef struct {
+    uint64_t lower;
+    int64_t upper;
+} gears_hugeint;
+
+/* Reads a canonical type name ('BIGINT', 'DECIMAL(10,2)': upper case, no blanks); false if it is none of ours. */
+GEARS_EXPORT bool gears_cast_parse_type(const char *name, size_t len, gears_type *out);
+
+/* Bytes of a value in DuckDB's vectors: 1, 2, 4, 8 or 16; 0 for VARCHAR and BLOB, which have no fixed width. */
+GEARS_EXPORT size_t gears_cast_width(const gears_type *type);
+
+/* Reads the `n` bytes at `s` and writes the value to `slot` in DuckDB's physical layout: BOOLEAN u8; DECIMAL i16 for
+ * p <= 4, i32 <= 9, i64 <= 18, else hugeint; DATE i32 days since 1970; TIME and TIMESTAMP i64 microseconds; UUID a
+ * hugeint with the top bit flipped. VARCHAR and BLOB are judged only, `slot` may be NULL. `slot` need not be aligned.
+ * Returns false for a misfit, and then leaves `slot` as it was. NULL values are the caller's business. */
+GEARS_EXPORT bool gears_cast_value(const gears_type *type, const char *s, size_t n, void *slot);
+
+/* True if the `n` bytes at `s` are UTF-8. */
+bool gears_cast_utf8(const char *s, size_t n);
+
+#endif

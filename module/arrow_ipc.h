@@ -50,30 +50,27 @@ struct ArrowArray {
 
 #endif
 
-/* Growable bytes. Zero-initialise; release with gears_buffer_free; `size = 0` empties it and keeps the memory. */
+/* Growable bytes. Zero-initialise; release with gears_buffer_free; `size = 0` empties it and keeps the memory.
+ * `error` tells why the last message was not written: a sentence, cut to fit ("out of memory" is one). */
 typedef struct {
     uint8_t *data;
     size_t size;
     size_t capacity;
+    char error[256];
 } gears_buffer;
 
-/* Why a message was not written: a sentence, cut to fit, ended by a NUL; "out of memory" is one. */
-typedef struct {
-    char text[256];
-} gears_ipc_error;
-
 /* Append the schema message: `schema` is a struct ('+s') whose children are the columns.
- * All three return false with `error` set, and then leave `out->size` as it was. They keep no reference and release
- * nothing. */
-GEARS_EXPORT bool gears_ipc_schema(const struct ArrowSchema *schema, gears_buffer *out, gears_ipc_error *error);
+ * All three return false with `out->error` set, and then leave `out->size` as it was. They keep no reference and
+ * release nothing. */
+GEARS_EXPORT bool gears_ipc_schema(const struct ArrowSchema *schema, gears_buffer *out);
 
 /* Append the batch of `array` (a struct array of `schema`): a message for each dictionary, then the record batch. Array
- * offsets, null_count -1 and absent validity buffers are as the C data interface allows; the struct's own nulls are not. */
-GEARS_EXPORT bool gears_ipc_batch(const struct ArrowSchema *schema, const struct ArrowArray *array, gears_buffer *out,
-                                  gears_ipc_error *error);
+ * offsets, null_count -1 and absent validity buffers are as the C data interface allows; nulls of the struct itself
+ * are refused, since a batch has no place for them. */
+GEARS_EXPORT bool gears_ipc_batch(const struct ArrowSchema *schema, const struct ArrowArray *array, gears_buffer *out);
 
 /* Append the end-of-stream marker. */
-GEARS_EXPORT bool gears_ipc_end(gears_buffer *out, gears_ipc_error *error);
+GEARS_EXPORT bool gears_ipc_end(gears_buffer *out);
 
 GEARS_EXPORT void gears_buffer_free(gears_buffer *buffer);
 

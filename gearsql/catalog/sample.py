@@ -1,0 +1,43 @@
+"""Samples hashes of one shard: SCAN until there are enough, then their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gearsql.catalog.infer import Hash
+from gearsql.catalog.store import Commands
+
+SAMPLES_PER_SHARD = 500
+FIRST_COUNT, LAST_COUNT = 500, 20_000
+
+
+def sample(connection: Commands, pattern: bytes, wanted: int = SAMPLES_PER_SHARD) -> list[Hash]:
+    """Return `wanted` hashes whose keys match `pattern`, or all there are if they are fewer."""
+    keys = _some_keys(connection, pattern, wanted)
+    replies = connection.ask_all([("HGETALL", key) for key in keys]) if keys else []
+    # A key may have gone, or be of another type by now: it is no sample then.
+    return [
+        (key, list(zip(reply[::2], reply[1::2], strict=True)))
+        for key, reply in zip(keys, replies, strict=True)
+        if isinstance(reply, list) and reply
+    ]
+
+
+def _some_keys(connection: Commands, pattern: bytes, wanted: int) -> list[bytes]:
+    found: dict[bytes, None] = {}
+    for page in _pages(connection, pattern):
+        found.update(dict.fromkeys(page))
+        if len(found) >= wanted:
+            break
+    return list(found)[:wanted]
+
+
+def _pages(connection: Commands, pattern: bytes) -> Iterator[list[bytes]]:
+    cursor, count = b"0", FIRST_COUNT
+    while True:
+        cursor, keys = connection.ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, "TYPE", "hash")
+        yield keys
+        if cursor == b"0":
+            return
+        # Rare keys are looked for in larger and larger steps.
+        count = min(count * 2, LAST_COUNT)

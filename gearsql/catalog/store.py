@@ -1,0 +1,158 @@
+"""The catalog in the cluster itself, so that every client sees it: string keys, all in one slot.
+
+    {gearsql}:table:<name>        a declared table, as JSON
+    {gearsql}:tables              the set of their names
+    {gearsql}:inferred:<pattern>  what was inferred for an undeclared table, as JSON
+    {gearsql}:version             counts the changes; each table carries the count of its own
+
+Never a hash key: the catalog is no row of any table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any, Protocol
+
+from gearsql.catalog.stored import from_json, to_json
+from gearsql.catalog.table import Glob, Table
+from gearsql.errors import AccessDeniedError, Error, OperationalError, TableExistsError, UnknownTableError
+
+TAG = b"{gearsql}"
+VERSION_KEY = "{gearsql}:version"
+NAMES_KEY = "{gearsql}:tables"
+TRIES = 20
+
+Command = Sequence[Any]
+
+
+class Commands(Protocol):
+    """A connection to the server that owns the catalog's slot."""
+
+    def ask(self, *words: Any) -> Any:
+        """Send a command and return its reply."""
+        ...
+
+    def ask_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands and return their replies, errors among them."""
+        ...
+
+
+class Catalog:
+    """Tables by name. Names compare without case, as DuckDB's do."""
+
+    def __init__(self, owner: Callable[[], Commands]) -> None:
+        """`owner` connects to the server that owns the slot of TAG."""
+        self._owner = owner
+        # For a user who may not write the catalog's keys.
+        self._unstored: dict[bytes, Table] = {}
+
+    def create(self, table: Table, *, replace: bool = False, if_not_exists: bool = False) -> bool:
+        """Add a declared table and say whether it was added; of several at once exactly one wins."""
+        condition = [] if replace else ["NX"]
+        replies = self._change(_table_key(table.name), table, condition, ("SADD", NAMES_KEY, table.name))
+        if replies[0] is None and not if_not_exists:
+            raise TableExistsError(
+                f"table {table.name} exists", hint="CREATE OR REPLACE TABLE, or IF NOT EXISTS"
+            )
+        return replies[0] is not None
+
+    def drop(self, name: str, *, if_exists: bool = False) -> None:
+        """Remove a declared table; its rows are nobody's but the user's and stay."""
+        table = self.find(name)
+        if table is not None:
+            commands = [("DEL", _table_key(name)), ("SREM", NAMES_KEY, table.name), ("INCR", VERSION_KEY)]
+            if _transaction(self._owner(), commands)[0]:
+                return
+        if not if_exists:
+            raise self.unknown(name)
+
+    def find(self, name: str) -> Table | None:
+        """Return a declared table; None also for a user who may not read the catalog."""
+        return self._read(_table_key(name))
+
+    def inferred(self, pattern: str) -> Table | None:
+        """Return what was inferred for a pattern before."""
+        key = _inferred_key(pattern)
+        return self._unstored.get(key.encode(errors="surrogateescape")) or self._read(key)
+
+    def keep_inferred(self, table: Table) -> Table:
+        """Store an inference for all clients, or for this one if the user may not write."""
+        key = _inferred_key(table.name)
+        try:
+            version = self._change(key, table, [])[-1]
+        except AccessDeniedError:
+            version = table.version + 1
+            self._unstored[key.encode(errors="surrogateescape")] = replace(table, version=version)
+        return replace(table, version=version)
+
+    def names(self) -> list[str]:
+        """Return the names of the declared tables, sorted."""
+        return sorted(name.decode() for name in self._owner().ask("SMEMBERS", NAMES_KEY))
+
+    def unknown(self, name: str) -> UnknownTableError:
+        """Return the error for a name that is no table, with the near ones."""
+        try:
+            near = tuple(get_close_matches(name, self.names()))
+        except Error:
+            near = ()
+        hint = f"did you mean {' or '.join(near)}?" if near else None
+        pattern = f'an undeclared table is a key pattern in double quotes: "{name}:*"'
+        return UnknownTableError(f"no table {name}", candidates=near, hint=hint or pattern)
+
+    def _read(self, key: str) -> Table | None:
+        try:
+            stored = self._owner().ask("GET", _encoded(key))
+        except AccessDeniedError:
+            return None
+        return None if stored is None else from_json(stored)
+
+    def _change(self, key: str, table: Table, condition: list[str], *more: Command) -> list[Any]:
+        """Set a table and count the change in one transaction; SET's reply comes first, the version last."""
+        owner = self._owner()
+        for _ in range(TRIES):
+            owner.ask("WATCH", VERSION_KEY)
+            version = int(owner.ask("GET", VERSION_KEY) or 0) + 1
+            setting = ("SET", _encoded(key), to_json(replace(table, version=version)), *condition)
+            try:
+                return _transaction(owner, [setting, *more, ("INCR", VERSION_KEY)])
+            except _ChangedMeanwhileError:
+                continue
+        raise OperationalError("the catalog is changed by too many clients at once", hint="try again")
+
+
+class _ChangedMeanwhileError(Exception):
+    """Another client was faster."""
+
+
+def _transaction(owner: Commands, commands: Sequence[Command]) -> list[Any]:
+    replies = owner.ask_all([("MULTI",), *commands, ("EXEC",)])
+    for reply in replies:
+        if isinstance(reply, Error):
+            raise reply
+    if replies[-1] is None:
+        raise _ChangedMeanwhileError
+    return list(replies[-1])
+
+
+def is_pattern(name: str) -> bool:
+    """Tell whether a name in FROM that is no declared table is meant as a key pattern."""
+    return any(sign in name for sign in "*?[")
+
+
+def undeclared(pattern: str) -> Table:
+    """Return the table of a pattern whose keys are not known yet: no columns but `_key`."""
+    return Table(pattern, Glob(pattern.encode(errors="surrogateescape")), (), declared=False, version=0)
+
+
+def _table_key(name: str) -> str:
+    return f"{{gearsql}}:table:{name.lower()}"
+
+
+def _inferred_key(pattern: str) -> str:
+    return f"{{gearsql}}:inferred:{pattern}"
+
+
+def _encoded(key: str) -> bytes:
+    return key.encode(errors="surrogateescape")

@@ -1,0 +1,27 @@
+/* The server lock, taken by worker threads in short turns. Order: turn → server lock → (main GIL → session GIL). */
+#ifndef GEARS_LOCK_H
+#define GEARS_LOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server.h"
+
+/* Microseconds of the monotonic clock. */
+uint64_t gears_lock_now(void);
+
+/* How long the lock may be held in one turn, and how long it is left alone after it; module arguments. */
+extern unsigned gears_lock_slice_us, gears_lock_pause_us;
+
+/* Take the server lock for one turn: waits until the last turn of any worker is a pause old, then tries again and
+ * again. False, holding nothing, when `cancelled` or the server's shutdown says stop.
+ * Runs on: worker threads. Takes: turn, server lock. GIL: must be released. */
+bool gears_lock_enter(RedisModuleCtx *ctx, const atomic_bool *cancelled);
+void gears_lock_leave(RedisModuleCtx *ctx);
+
+/* From now on no worker enters. Runs on: main thread, at the Shutdown event. */
+void gears_lock_stop(void);
+bool gears_lock_stopped(void);
+
+#endif

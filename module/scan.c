@@ -1,0 +1,436 @@
+/* The keyspace scan as a DuckDB table function; see scan.h.
+ *
+ * One call fills one chunk in one turn at the server lock: RM_Scan hands over key after key, and each wanted field is
+ * cast straight into DuckDB's vector. What DuckDB does with the chunk then is the pause in which clients run.
+ *
+ * The per-key path holds no allocation of ours: values up to 12 bytes live in the vector, longer ones go to the
+ * vector's own heap. */
+#include "scan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lock.h"
+
+/* The name of a scan's only column when a query reads none (count(*)): DuckDB knows no table without columns. */
+#define NO_COLUMN "gears_none"
+
+enum { MAX_PLACEHOLDERS = 256, MISFIT_SHOWN = 200, KEYS_PER_LOOK = 8 };
+
+/* A column that DuckDB wants in this execution, and where its values go in the chunk at hand. */
+typedef struct target {
+    const gears_column *column; /* NULL: DuckDB asked for a row to count, its value is never looked at */
+    idx_t position; /* in the chunk */
+    size_t width;   /* bytes of a value in the vector */
+    duckdb_vector vector;
+    char *data;
+    uint64_t *validity; /* NULL until the chunk's first NULL */
+} target;
+
+typedef struct scan_state {
+    gears_stage *stage;
+    const gears_scan_spec *spec;
+    RedisModuleCtx *ctx;
+    RedisModuleScanCursor *cursor;
+    bool exhausted;
+    size_t target_count, field_count; /* the targets that read fields come first */
+    target *targets;
+
+    /* Keys that RM_Scan handed over when the chunk was full already; read first in the next turn. */
+    RedisModuleString **held;
+    size_t held_count, held_capacity;
+
+    /* The turn at hand. */
+    RedisModuleUser *user;
+    bool check_keys, failed;
+    size_t rows, capacity;
+    uint64_t seen, skipped, misfits; /* published when the turn ends: atomics cost too much for each key */
+    gears_slice captures[MAX_PLACEHOLDERS];
+} scan_state;
+
+static _Thread_local gears_stage *thread_stage;
+static _Thread_local RedisModuleCtx *thread_ctx;
+
+void gears_scan_set_stage(gears_stage *stage, RedisModuleCtx *ctx) {
+    thread_stage = stage;
+    thread_ctx = ctx;
+}
+
+/* ---- values into vectors -------------------------------------------------------------------------------------- */
+
+static void set_null(target *t, size_t row) {
+    if (t->validity == NULL) {
+        duckdb_vector_ensure_validity_writable(t->vector);
+        t->validity = duckdb_vector_get_validity(t->vector);
+    }
+    t->validity[row / 64] &= ~((uint64_t)1 << (row % 64));
+}
+
+/* A row that on_error = 'skip' dropped may have left NULLs behind in its place. */
+static void set_valid(target *t, size_t row) {
+    if (t->validity != NULL) t->validity[row / 64] |= (uint64_t)1 << (row % 64);
+}
+
+static void set_string(target *t, size_t row, const char *bytes, size_t length) {
+    if (length > sizeof((duckdb_string_t *)0)->inlined.bytes) {
+        duckdb_unsafe_vector_assign_string_element_len(t->vector, row, bytes, length);
+        return;
+    }
+    duckdb_string_t value;
+    memset(&value, 0, sizeof value);
+    value.inlined.length = (uint32_t)length;
+    memcpy(value.inlined.bytes, bytes, length);
+    ((duckdb_string_t *)(void *)t->data)[row] = value;
+}
+
+static bool is_null_value(const gears_scan_spec *spec, const char *bytes, size_t length) {
+    for (size_t i = 0; i < spec->null_count; i++)
+        if (spec->nulls[i].length == length && memcmp(spec->nulls[i].data, bytes, length) == 0) return true;
+    return false;
+}
+
+static void fail_misfit(scan_state *s, const gears_column *column, RedisModuleString *key, const char *bytes, size_t length) {
+    size_t key_length;
+    const char *key_bytes = RedisModule_StringPtrLen(key, &key_length);
+    char *shown_column = gears_escape(column->name, strlen(column->name), MISFIT_SHOWN, true);
+    char *shown_type = gears_escape(column->type_name, strlen(column->type_name), MISFIT_SHOWN, true);
+    char *shown_key = gears_escape(key_bytes, key_length, MISFIT_SHOWN, true);
+    char *shown_value = gears_escape(bytes, length, MISFIT_SHOWN, true);
+    if (shown_column && shown_type && shown_key && shown_value)
+        gears_stage_fail(s->stage, "GEARSMISFIT column=%s type=%s key=%s value=%s", shown_column, shown_type, shown_key,
+                         shown_value);
+    free(shown_column), free(shown_type), free(shown_key), free(shown_value);
+    s->failed = true;
+}
+
+/* Put one value in its place. False: the row is not to be kept (skipped, or the stage failed). */
+static bool put(scan_state *s, target *t, RedisModuleString *key, const char *bytes, size_t length) {
+    if (s->spec->null_count && is_null_value(s->spec, bytes, length)) {
+        set_null(t, s->rows);
+        return true;
+    }
+    if (gears_cast_value(&t->column->type, bytes, length, t->data + s->rows * t->width)) {
+        if (t->column->type.kind == GEARS_VARCHAR || t->column->type.kind == GEARS_BLOB)
+            set_string(t, s->rows, bytes, length);
+        set_valid(t, s->rows);
+        return true;
+    }
+    if (s->spec->on_error == GEARS_ON_ERROR_FAIL) {
+        fail_misfit(s, t->column, key, bytes, length);
+        return false;
+    }
+    s->misfits++;
+    set_null(t, s->rows);
+    return s->spec->on_error == GEARS_ON_ERROR_NULL;
+}
+
+static bool put_field(scan_state *s, target *t, RedisModuleString *name, RedisModuleString *value) {
+    size_t length;
+    if (value == NULL) {
+        set_null(t, s->rows);
+        return true;
+    }
+    const char *bytes = RedisModule_StringPtrLen(value, &length);
+    return put(s, t, name, bytes, length);
+}
+
+/* ---- keys into rows ------------------------------------------------------------------------------------------- */
+
+/* Several fields a call save the look-up of the hash, not that of the field. */
+static bool put_fields(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
+    bool keep = true;
+    for (size_t i = 0; i < s->field_count && keep; i += 4) {
+        RedisModuleString *v[4] = {NULL, NULL, NULL, NULL};
+        size_t left = s->field_count - i;
+        RedisModuleString *f[4];
+        for (size_t j = 0; j < 4; j++) f[j] = j < left ? s->targets[i + j].column->field : NULL;
+        RedisModule_HashGet(key, REDISMODULE_HASH_NONE, f[0], &v[0], f[1], &v[1], f[2], &v[2], f[3], &v[3], NULL);
+        for (size_t j = 0; j < 4 && j < left; j++) {
+            if (keep) keep = put_field(s, &s->targets[i + j], name, v[j]);
+            if (v[j] != NULL) RedisModule_FreeString(NULL, v[j]);
+        }
+    }
+    return keep;
+}
+
+static bool put_row(scan_state *s, RedisModuleString *name, RedisModuleKey *key, const char *bytes, size_t length) {
+    if (s->field_count > 0 && !put_fields(s, name, key)) return false;
+    for (size_t i = s->field_count; i < s->target_count; i++) {
+        target *t = &s->targets[i];
+        if (t->column == NULL) continue;
+        gears_slice part = {bytes, length};
+        if (t->column->source == GEARS_SOURCE_PLACEHOLDER) part = s->captures[t->column->placeholder];
+        if (!put(s, t, name, part.data, part.size)) return false;
+    }
+    return true;
+}
+
+static bool may_read(scan_state *s, RedisModuleString *name) {
+    if (!s->check_keys) return true;
+    if (RedisModule_ACLCheckKeyPermissions(s->user, name, REDISMODULE_CMD_KEY_ACCESS) == REDISMODULE_OK) return true;
+    gears_stage_fail(s->stage, "NOPERM the user has no right to read all of the keys that the table's pattern matches");
+    s->failed = true;
+    return false;
+}
+
+static bool matches(scan_state *s, const char *bytes, size_t length) {
+    if (s->spec->is_template) return gears_pattern_capture(&s->spec->key_template, bytes, length, s->captures);
+    return gears_pattern_glob(&s->spec->glob, bytes, length);
+}
+
+/* One key: a row, or not ours. RM_Scan may hand over a key that is logically expired: it is not a row. */
+static void read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
+    size_t length;
+    const char *bytes = RedisModule_StringPtrLen(name, &length);
+    if (!matches(s, bytes, length)) return;
+    if (RedisModule_KeyType(key) != REDISMODULE_KEYTYPE_HASH) {
+        s->skipped++;
+        return;
+    }
+    if (RedisModule_GetExpire(key) == 0 || !may_read(s, name)) return;
+    if (put_row(s, name, key, bytes, length)) s->rows++;
+}
+
+static void hold_key(scan_state *s, RedisModuleString *name) {
+    if (s->held_count == s->held_capacity) {
+        size_t capacity = s->held_capacity ? s->held_capacity * 2 : 64;
+        RedisModuleString **grown = realloc(s->held, capacity * sizeof *grown);
+        if (grown == NULL) {
+            gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
+            s->failed = true;
+            return;
+        }
+        s->held = grown;
+        s->held_capacity = capacity;
+    }
+    s->held[s->held_count++] = RedisModule_HoldString(NULL, name);
+}
+
+/* RM_Scan's callback. It cannot be told to stop within a bucket, so keys beyond the chunk are held. */
+static void on_key(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *data) {
+    scan_state *s = data;
+    (void)ctx;
+    s->seen++;
+    if (s->failed) return;
+    if (s->rows == s->capacity || key == NULL)
+        hold_key(s, name);
+    else
+        read_key(s, name, key);
+}
+
+static void read_held(scan_state *s) {
+    while (s->held_count > 0 && s->rows < s->capacity && !s->failed) {
+        RedisModuleString *name = s->held[--s->held_count];
+        RedisModuleKey *key = RedisModule_OpenKey(s->ctx, name, REDISMODULE_READ | REDISMODULE_OPEN_KEY_NOTOUCH);
+        if (key != NULL) {
+            read_key(s, name, key);
+            RedisModule_CloseKey(key);
+        }
+        RedisModule_FreeString(NULL, name);
+    }
+}
+
+/* ---- turns at the lock ---------------------------------------------------------------------------------------- */
+
+/* The one right that makes a look at each key needless: '~*' or '%R~*' for all keys. */
+static bool reads_all_keys(RedisModuleUser *user) {
+    if (RedisModule_GetModuleUserACLString == NULL) return false;
+    RedisModuleString *rules = RedisModule_GetModuleUserACLString(user);
+    if (rules == NULL) return false;
+    size_t length;
+    const char *text = RedisModule_StringPtrLen(rules, &length);
+    bool all = false;
+    for (const char *at = text; !all && (at = strstr(at, "~* ")) != NULL; at++) all = at == text || at[-1] == ' ';
+    /* A selector's rules stand in parentheses, and hold for its own commands only. */
+    if (memchr(text, '(', length) != NULL) all = false;
+    RedisModule_FreeString(NULL, rules);
+    return all;
+}
+
+/* Users change while we wait for the lock: a user that is gone ends the stage, new key patterns hold at once. */
+static bool begin_turn(scan_state *s) {
+    int flags = RedisModule_GetContextFlags(s->ctx);
+    if (flags & (REDISMODULE_CTX_FLAGS_LOADING | REDISMODULE_CTX_FLAGS_ASYNC_LOADING |
+                 REDISMODULE_CTX_FLAGS_REPLICA_IS_STALE | REDISMODULE_CTX_FLAGS_REPLICA_IS_CONNECTING)) {
+        gears_stage_fail(s->stage, "GEARSLOADING the server is loading its data, or is a replica without its primary");
+        return false;
+    }
+    RedisModuleString *name = RedisModule_CreateString(NULL, s->stage->user.data, s->stage->user.length);
+    s->user = RedisModule_GetModuleUserFromUserName(name);
+    RedisModule_FreeString(NULL, name);
+    if (s->user == NULL) {
+        gears_stage_fail(s->stage, "NOPERM the user was deleted");
+        return false;
+    }
+    s->check_keys = !reads_all_keys(s->user);
+    RedisModule_SelectDb(s->ctx, s->stage->database);
+    atomic_store_explicit(&s->stage->keys_total, RedisModule_DbSize(s->ctx), memory_order_relaxed);
+    return true;
+}
+
+static void run_turn(scan_state *s, uint64_t entered) {
+    read_held(s);
+    for (unsigned calls = 0; s->rows < s->capacity && !s->failed && !s->exhausted; calls++) {
+        if (calls % KEYS_PER_LOOK == 0 && gears_lock_now() - entered >= gears_lock_slice_us) break;
+        s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key, s);
+    }
+    if (s->exhausted && s->held_count > 0) read_held(s);
+}
+
+static void publish(scan_state *s, uint64_t locked) {
+    atomic_fetch_add_explicit(&s->stage->locked_us, locked, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->keys_seen, s->seen, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->keys_skipped, s->skipped, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->misfits, s->misfits, memory_order_relaxed);
+    s->seen = s->skipped = s->misfits = 0;
+}
+
+/* False: the stage is cancelled or has failed. Takes: turn, server lock. */
+static bool take_turn(scan_state *s) {
+    if (!gears_lock_enter(s->ctx, &s->stage->cancelled)) return false;
+    uint64_t entered = gears_lock_now();
+    if (begin_turn(s)) {
+        run_turn(s, entered);
+        RedisModule_FreeModuleUser(s->user);
+    } else {
+        s->failed = true;
+    }
+    uint64_t locked = gears_lock_now() - entered;
+    gears_lock_leave(s->ctx);
+    publish(s, locked);
+    return !s->failed;
+}
+
+/* ---- the table function --------------------------------------------------------------------------------------- */
+
+static void aim_at_chunk(scan_state *s, duckdb_data_chunk chunk) {
+    s->rows = 0;
+    for (size_t i = 0; i < s->target_count; i++) {
+        target *t = &s->targets[i];
+        t->validity = NULL;
+        if (t->column == NULL) continue;
+        t->vector = duckdb_data_chunk_get_vector(chunk, t->position);
+        t->data = duckdb_vector_get_data(t->vector);
+    }
+}
+
+static void scan_function(duckdb_function_info info, duckdb_data_chunk chunk) {
+    scan_state *s = duckdb_function_get_init_data(info);
+    uint64_t started = gears_lock_now();
+    aim_at_chunk(s, chunk);
+    while (s->rows == 0 && !(s->exhausted && s->held_count == 0)) {
+        if (take_turn(s)) continue;
+        duckdb_function_set_error(info, "the scan was stopped");
+        return;
+    }
+    atomic_fetch_add_explicit(&s->stage->rows_scanned, s->rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->scan_us, gears_lock_now() - started, memory_order_relaxed);
+    duckdb_data_chunk_set_size(chunk, s->rows);
+}
+
+static void free_state(void *data) {
+    scan_state *s = data;
+    while (s->held_count > 0) RedisModule_FreeString(NULL, s->held[--s->held_count]);
+    if (s->cursor != NULL) RedisModule_ScanCursorDestroy(s->cursor);
+    free(s->held);
+    free(s->targets);
+    free(s);
+}
+
+static void add_target(scan_state *s, duckdb_init_info info, idx_t position, bool fields) {
+    idx_t index = duckdb_init_get_column_index(info, position);
+    const gears_column *column = index < s->spec->column_count ? &s->spec->columns[index] : NULL;
+    bool is_field = column != NULL && column->source == GEARS_SOURCE_FIELD;
+    if (is_field != fields) return;
+    s->targets[s->target_count].column = column;
+    s->targets[s->target_count].position = position;
+    s->targets[s->target_count++].width = column ? gears_cast_width(&column->type) : 0; /* 0: a string */
+}
+
+static void scan_init(duckdb_init_info info) {
+    scan_state *s = calloc(1, sizeof *s);
+    idx_t count = duckdb_init_get_column_count(info);
+    if (s != NULL) s->targets = calloc(count + 1, sizeof *s->targets);
+    if (s == NULL || s->targets == NULL) {
+        free(s);
+        duckdb_init_set_error(info, "out of memory");
+        return;
+    }
+    s->stage = thread_stage;
+    s->ctx = thread_ctx;
+    s->spec = duckdb_init_get_bind_data(info);
+    s->cursor = RedisModule_ScanCursorCreate();
+    s->capacity = duckdb_vector_size();
+    for (idx_t i = 0; i < count; i++) add_target(s, info, i, true);
+    s->field_count = s->target_count;
+    for (idx_t i = 0; i < count; i++) add_target(s, info, i, false);
+    duckdb_init_set_max_threads(info, 1);
+    duckdb_init_set_init_data(info, s, free_state);
+}
+
+static duckdb_logical_type logical_type(const gears_type *type) {
+    if (type->kind == GEARS_DECIMAL) return duckdb_create_decimal_type(type->precision, type->scale);
+    static const duckdb_type types[] = {
+        [GEARS_BOOLEAN] = DUCKDB_TYPE_BOOLEAN,     [GEARS_TINYINT] = DUCKDB_TYPE_TINYINT,
+        [GEARS_SMALLINT] = DUCKDB_TYPE_SMALLINT,   [GEARS_INTEGER] = DUCKDB_TYPE_INTEGER,
+        [GEARS_BIGINT] = DUCKDB_TYPE_BIGINT,       [GEARS_HUGEINT] = DUCKDB_TYPE_HUGEINT,
+        [GEARS_UTINYINT] = DUCKDB_TYPE_UTINYINT,   [GEARS_USMALLINT] = DUCKDB_TYPE_USMALLINT,
+        [GEARS_UINTEGER] = DUCKDB_TYPE_UINTEGER,   [GEARS_UBIGINT] = DUCKDB_TYPE_UBIGINT,
+        [GEARS_FLOAT] = DUCKDB_TYPE_FLOAT,         [GEARS_DOUBLE] = DUCKDB_TYPE_DOUBLE,
+        [GEARS_VARCHAR] = DUCKDB_TYPE_VARCHAR,     [GEARS_BLOB] = DUCKDB_TYPE_BLOB,
+        [GEARS_DATE] = DUCKDB_TYPE_DATE,           [GEARS_TIME] = DUCKDB_TYPE_TIME,
+        [GEARS_TIMESTAMP] = DUCKDB_TYPE_TIMESTAMP, [GEARS_UUID] = DUCKDB_TYPE_UUID,
+    };
+    return duckdb_create_logical_type(types[type->kind]);
+}
+
+static void add_result_column(duckdb_bind_info info, const char *name, duckdb_logical_type type) {
+    duckdb_bind_add_result_column(info, name, type);
+    duckdb_destroy_logical_type(&type);
+}
+
+static void scan_bind(duckdb_bind_info info) {
+    duckdb_value parameter = duckdb_bind_get_parameter(info, 0);
+    int64_t index = duckdb_get_int64(parameter);
+    duckdb_destroy_value(&parameter);
+    if (thread_stage == NULL || index < 0 || (size_t)index >= thread_stage->scan_count) {
+        duckdb_bind_set_error(info, "the stage has no such scan");
+        return;
+    }
+    gears_scan_spec *spec = &thread_stage->scans[index];
+    for (size_t i = 0; i < spec->column_count; i++)
+        add_result_column(info, spec->columns[i].name, logical_type(&spec->columns[i].type));
+    if (spec->column_count == 0) add_result_column(info, NO_COLUMN, duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN));
+    duckdb_bind_set_bind_data(info, spec, NULL);
+}
+
+/* 'scan_<i>' is not a table: DuckDB asks here, and reads gears_scan(i) instead. */
+static void replace_scan(duckdb_replacement_scan_info info, const char *table_name, void *data) {
+    int index = -1, used = 0;
+    (void)data;
+    if (sscanf(table_name, "scan_%d%n", &index, &used) != 1 || table_name[used] != 0 || index < 0) return;
+    duckdb_value parameter = duckdb_create_int64(index);
+    duckdb_replacement_scan_set_function_name(info, "gears_scan");
+    duckdb_replacement_scan_add_parameter(info, parameter);
+    duckdb_destroy_value(&parameter);
+}
+
+bool gears_scan_register(duckdb_database database) {
+    duckdb_connection connection = NULL;
+    if (duckdb_connect(database, &connection) != DuckDBSuccess) return false;
+    duckdb_table_function function = duckdb_create_table_function();
+    duckdb_logical_type bigint = duckdb_create_logical_type(DUCKDB_TYPE_BIGINT);
+    duckdb_table_function_set_name(function, "gears_scan");
+    duckdb_table_function_add_parameter(function, bigint);
+    duckdb_table_function_set_bind(function, scan_bind);
+    duckdb_table_function_set_init(function, scan_init);
+    duckdb_table_function_set_function(function, scan_function);
+    duckdb_table_function_supports_projection_pushdown(function, true);
+    bool registered = duckdb_register_table_function(connection, function) == DuckDBSuccess;
+    duckdb_destroy_logical_type(&bigint);
+    duckdb_destroy_table_function(&function);
+    duckdb_disconnect(&connection);
+    if (registered) duckdb_add_replacement_scan(database, replace_scan, NULL, NULL);
+    return registered;
+}

@@ -1,0 +1,137 @@
+/* The server's module API, declared here because no registry ships redismodule.h, and bound by name at load.
+ *
+ * Required functions exist on Redis 7.0, 8.2 and Valkey 8.1, 9.1; optional ones are NULL where the server lacks
+ * them. Names and signatures are the servers' public API. */
+#ifndef GEARS_SERVER_H
+#define GEARS_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct RedisModuleCtx RedisModuleCtx;
+typedef struct RedisModuleString RedisModuleString;
+typedef struct RedisModuleKey RedisModuleKey;
+typedef struct RedisModuleScanCursor RedisModuleScanCursor;
+typedef struct RedisModuleBlockedClient RedisModuleBlockedClient;
+typedef struct RedisModuleUser RedisModuleUser;
+typedef struct RedisModuleInfoCtx RedisModuleInfoCtx;
+typedef struct RedisModuleType RedisModuleType;
+typedef struct RedisModuleIO RedisModuleIO;
+
+typedef int (*RedisModuleCmdFunc)(RedisModuleCtx *, RedisModuleString **, int);
+typedef void (*RedisModuleScanCB)(RedisModuleCtx *, RedisModuleString *, RedisModuleKey *, void *);
+typedef void (*RedisModuleInfoFunc)(RedisModuleInfoCtx *, int);
+typedef struct RedisModuleEvent {
+    uint64_t id;
+    uint64_t dataver;
+} RedisModuleEvent;
+typedef void (*RedisModuleEventCallback)(RedisModuleCtx *, RedisModuleEvent, uint64_t, void *);
+
+/* Version 1 of the data type's methods; later versions only append. */
+typedef struct RedisModuleTypeMethods {
+    uint64_t version;
+    void *(*rdb_load)(RedisModuleIO *, int);
+    void (*rdb_save)(RedisModuleIO *, void *);
+    void (*aof_rewrite)(RedisModuleIO *, RedisModuleString *, void *);
+    size_t (*mem_usage)(const void *);
+    void (*digest)(void *, void *);
+    void (*free)(void *);
+} RedisModuleTypeMethods;
+
+typedef struct RedisModuleClientInfoV1 {
+    uint64_t version;
+    uint64_t flags;
+    uint64_t id;
+    char addr[46];
+    uint16_t port;
+    uint16_t db;
+} RedisModuleClientInfoV1;
+
+enum {
+    REDISMODULE_OK = 0,
+    REDISMODULE_ERR = 1,
+    REDISMODULE_APIVER_1 = 1,
+    REDISMODULE_POSTPONED_LEN = -1,
+    REDISMODULE_READ = 1 << 0,
+    REDISMODULE_OPEN_KEY_NOTOUCH = 1 << 16,
+    REDISMODULE_KEYTYPE_EMPTY = 0,
+    REDISMODULE_KEYTYPE_HASH = 3,
+    REDISMODULE_HASH_NONE = 0,
+    REDISMODULE_CMD_KEY_ACCESS = 1 << 4,
+    REDISMODULE_OPTIONS_HANDLE_IO_ERRORS = 1 << 0,
+    REDISMODULE_CTX_FLAGS_LUA = 1 << 0,
+    REDISMODULE_CTX_FLAGS_MULTI = 1 << 1,
+    REDISMODULE_CTX_FLAGS_SLAVE = 1 << 3,
+    REDISMODULE_CTX_FLAGS_CLUSTER = 1 << 5,
+    REDISMODULE_CTX_FLAGS_LOADING = 1 << 13,
+    REDISMODULE_CTX_FLAGS_REPLICA_IS_STALE = 1 << 14,
+    REDISMODULE_CTX_FLAGS_REPLICA_IS_CONNECTING = 1 << 15,
+    REDISMODULE_CTX_FLAGS_DENY_BLOCKING = 1 << 21,
+    REDISMODULE_CTX_FLAGS_ASYNC_LOADING = 1 << 23,
+    REDISMODULE_EVENT_CLIENT_CHANGE = 4,
+    REDISMODULE_EVENT_SHUTDOWN = 5,
+    REDISMODULE_SUBEVENT_CLIENT_CHANGE_DISCONNECTED = 1,
+};
+
+/* X(return type, name, parameters): functions that every supported server has. */
+#define GEARS_SERVER_FUNCTIONS(X)                                                                                   \
+    X(int, CreateCommand, (RedisModuleCtx *, const char *, RedisModuleCmdFunc, const char *, int, int, int))        \
+    X(void, SetModuleAttribs, (RedisModuleCtx *, const char *, int, int))                                           \
+    X(void, SetModuleOptions, (RedisModuleCtx *, int))                                                              \
+    X(RedisModuleType *, CreateDataType, (RedisModuleCtx *, const char *, int, RedisModuleTypeMethods *))           \
+    X(int, SubscribeToServerEvent, (RedisModuleCtx *, RedisModuleEvent, RedisModuleEventCallback))                  \
+    X(int, RegisterInfoFunc, (RedisModuleCtx *, RedisModuleInfoFunc))                                               \
+    X(int, InfoAddSection, (RedisModuleInfoCtx *, const char *))                                                    \
+    X(int, InfoAddFieldULongLong, (RedisModuleInfoCtx *, const char *, unsigned long long))                         \
+    X(int, InfoAddFieldCString, (RedisModuleInfoCtx *, const char *, const char *))                                 \
+    X(void, Log, (RedisModuleCtx *, const char *, const char *, ...))                                               \
+    X(int, WrongArity, (RedisModuleCtx *))                                                                          \
+    X(int, ReplyWithError, (RedisModuleCtx *, const char *))                                                        \
+    X(int, ReplyWithLongLong, (RedisModuleCtx *, long long))                                                        \
+    X(int, ReplyWithArray, (RedisModuleCtx *, long))                                                                \
+    X(void, ReplySetArrayLength, (RedisModuleCtx *, long))                                                          \
+    X(int, ReplyWithStringBuffer, (RedisModuleCtx *, const char *, size_t))                                         \
+    X(const char *, StringPtrLen, (const RedisModuleString *, size_t *))                                            \
+    X(int, StringToLongLong, (const RedisModuleString *, long long *))                                              \
+    X(RedisModuleString *, CreateString, (RedisModuleCtx *, const char *, size_t))                                  \
+    X(RedisModuleString *, HoldString, (RedisModuleCtx *, RedisModuleString *))                                     \
+    X(void, FreeString, (RedisModuleCtx *, RedisModuleString *))                                                    \
+    X(unsigned long long, GetClientId, (RedisModuleCtx *))                                                          \
+    X(RedisModuleString *, GetCurrentUserName, (RedisModuleCtx *))                                                  \
+    X(RedisModuleUser *, GetModuleUserFromUserName, (RedisModuleString *))                                          \
+    X(int, FreeModuleUser, (RedisModuleUser *))                                                                     \
+    X(int, ACLCheckKeyPermissions, (RedisModuleUser *, RedisModuleString *, int))                                   \
+    X(int, GetContextFlags, (RedisModuleCtx *))                                                                     \
+    X(int, GetSelectedDb, (RedisModuleCtx *))                                                                       \
+    X(int, SelectDb, (RedisModuleCtx *, int))                                                                       \
+    X(unsigned long long, DbSize, (RedisModuleCtx *))                                                               \
+    X(RedisModuleBlockedClient *, BlockClient,                                                                      \
+      (RedisModuleCtx *, RedisModuleCmdFunc, RedisModuleCmdFunc, void (*)(RedisModuleCtx *, void *), long long))    \
+    X(int, UnblockClient, (RedisModuleBlockedClient *, void *))                                                     \
+    X(RedisModuleCtx *, GetThreadSafeContext, (RedisModuleBlockedClient *))                                         \
+    X(void, FreeThreadSafeContext, (RedisModuleCtx *))                                                              \
+    X(int, ThreadSafeContextTryLock, (RedisModuleCtx *))                                                            \
+    X(void, ThreadSafeContextUnlock, (RedisModuleCtx *))                                                            \
+    X(RedisModuleScanCursor *, ScanCursorCreate, (void))                                                            \
+    X(void, ScanCursorDestroy, (RedisModuleScanCursor *))                                                           \
+    X(int, Scan, (RedisModuleCtx *, RedisModuleScanCursor *, RedisModuleScanCB, void *))                            \
+    X(RedisModuleKey *, OpenKey, (RedisModuleCtx *, RedisModuleString *, int))                                      \
+    X(void, CloseKey, (RedisModuleKey *))                                                                           \
+    X(int, KeyType, (RedisModuleKey *))                                                                             \
+    X(long long, GetExpire, (RedisModuleKey *))                                                                     \
+    X(int, HashGet, (RedisModuleKey *, int, ...))
+
+/* Newer functions, NULL where absent: test before use. */
+#define GEARS_SERVER_OPTIONAL_FUNCTIONS(X) X(RedisModuleString *, GetModuleUserACLString, (RedisModuleUser *))
+
+#define GEARS_DECLARE(type, name, parameters) extern type(*RedisModule_##name) parameters;
+GEARS_SERVER_FUNCTIONS(GEARS_DECLARE)
+GEARS_SERVER_OPTIONAL_FUNCTIONS(GEARS_DECLARE)
+#undef GEARS_DECLARE
+
+/* Bind every function above. Returns the name of the first required one that is missing, or NULL.
+ * Runs on: main thread, once, first thing in OnLoad. */
+const char *gears_server_bind(RedisModuleCtx *ctx);
+
+#endif

@@ -1,0 +1,234 @@
+/* The life of a stage: registry, cancel, and the hand-over of frames; see stage.h. stage_parse.c decodes it. */
+#include "stage.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lock.h"
+
+unsigned gears_fetch_timeout_ms = 60000;
+
+static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
+static gears_stage *registry; /* under registry_mutex; each entry holds a reference */
+static atomic_size_t open_stages;
+
+char *gears_escape(const char *bytes, size_t length, size_t limit, bool spaces) {
+    static const char digits[] = "0123456789ABCDEF";
+    bool cut = length > limit;
+    if (cut) length = limit;
+    char *text = malloc(length * 3 + 4), *out = text;
+    if (text == NULL) return NULL;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)bytes[i];
+        if (byte > (spaces ? 0x20 : 0x1f) && byte < 0x7f && byte != '%') {
+            *out++ = (char)byte;
+        } else {
+            *out++ = '%';
+            *out++ = digits[byte >> 4];
+            *out++ = digits[byte & 15];
+        }
+    }
+    if (cut) {
+        memcpy(out, "...", 3);
+        out += 3;
+    }
+    *out = 0;
+    return text;
+}
+
+void gears_stage_fail(gears_stage *stage, const char *format, ...) {
+    if (stage->error != NULL) return;
+    va_list arguments;
+    va_start(arguments, format);
+    if (vasprintf(&stage->error, format, arguments) < 0) stage->error = NULL;
+    va_end(arguments);
+}
+
+void gears_stage_retain(gears_stage *stage) { atomic_fetch_add(&stage->references, 1); }
+
+static void free_scan(gears_scan_spec *scan) {
+    for (size_t i = 0; i < scan->column_count; i++) {
+        free(scan->columns[i].name);
+        free(scan->columns[i].type_name);
+        /* Ours alone (CreateString without a context), so no lock is needed to free it. */
+        if (scan->columns[i].field) RedisModule_FreeString(NULL, scan->columns[i].field);
+    }
+    for (size_t i = 0; i < scan->null_count; i++) free(scan->nulls[i].data);
+    for (size_t i = 0; i < scan->literal_count; i++) free((char *)scan->literals[i].data);
+    free(scan->literals);
+    free(scan->pattern.data);
+    free(scan->nulls);
+    free(scan->columns);
+}
+
+void gears_stage_release(gears_stage *stage) {
+    if (atomic_fetch_sub(&stage->references, 1) != 1) return;
+    for (size_t i = 0; i < stage->scan_count; i++) free_scan(&stage->scans[i]);
+    free(stage->scans);
+    free(stage->id);
+    free(stage->sql);
+    free(stage->user.data);
+    free(stage->error);
+    pthread_cond_destroy(&stage->changed);
+    pthread_mutex_destroy(&stage->mutex);
+    free(stage);
+}
+
+void gears_stage_register(gears_stage *stage) {
+    gears_stage_retain(stage);
+    pthread_mutex_lock(&registry_mutex);
+    stage->next = registry;
+    registry = stage;
+    atomic_fetch_add(&open_stages, 1);
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+void gears_stage_unregister(gears_stage *stage) {
+    pthread_mutex_lock(&registry_mutex);
+    gears_stage **link = &registry;
+    while (*link != NULL && *link != stage) link = &(*link)->next;
+    bool found = *link != NULL;
+    if (found) {
+        *link = stage->next;
+        atomic_fetch_sub(&open_stages, 1);
+    }
+    pthread_mutex_unlock(&registry_mutex);
+    if (found) gears_stage_release(stage);
+}
+
+void gears_stage_each(void (*visit)(gears_stage *, void *), void *data) {
+    pthread_mutex_lock(&registry_mutex);
+    for (gears_stage *stage = registry; stage != NULL; stage = stage->next) visit(stage, data);
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+size_t gears_stage_open(void) { return atomic_load(&open_stages); }
+
+bool gears_stage_of_client(unsigned long long client) {
+    gears_stage *found = gears_stage_find(NULL, 0, client);
+    if (found) gears_stage_release(found);
+    return found != NULL;
+}
+
+static bool has_id(const gears_stage *stage, const char *id, size_t length) {
+    return strlen(stage->id) == length && memcmp(stage->id, id, length) == 0;
+}
+
+gears_stage *gears_stage_find(const char *id, size_t length, unsigned long long client) {
+    pthread_mutex_lock(&registry_mutex);
+    gears_stage *stage = registry;
+    while (stage != NULL && (stage->client != client || (id != NULL && !has_id(stage, id, length)))) stage = stage->next;
+    if (stage != NULL) gears_stage_retain(stage);
+    pthread_mutex_unlock(&registry_mutex);
+    return stage;
+}
+
+static void cancel(gears_stage *stage, const char *reason) {
+    pthread_mutex_lock(&stage->mutex);
+    if (stage->cancel_reason == NULL) stage->cancel_reason = reason;
+    atomic_store(&stage->cancelled, true);
+    if (stage->running_on != NULL) duckdb_interrupt(stage->running_on);
+    pthread_cond_broadcast(&stage->changed);
+    pthread_mutex_unlock(&stage->mutex);
+}
+
+typedef struct cancellation {
+    const char *id;
+    size_t length;
+    const unsigned long long *client;
+    const char *reason;
+    size_t count;
+} cancellation;
+
+static void cancel_matching(gears_stage *stage, void *data) {
+    cancellation *wanted = data;
+    if (wanted->id != NULL && !has_id(stage, wanted->id, wanted->length)) return;
+    if (wanted->client != NULL && stage->client != *wanted->client) return;
+    cancel(stage, wanted->reason);
+    wanted->count++;
+}
+
+static size_t cancel_stages(cancellation wanted) {
+    gears_stage_each(cancel_matching, &wanted);
+    return wanted.count;
+}
+
+size_t gears_stage_cancel_id(const char *id, size_t length, const char *reason) {
+    return cancel_stages((cancellation){.id = id, .length = length, .reason = reason});
+}
+
+size_t gears_stage_cancel_client(unsigned long long client, const char *reason) {
+    return cancel_stages((cancellation){.client = &client, .reason = reason});
+}
+
+size_t gears_stage_cancel_all(const char *reason) { return cancel_stages((cancellation){.reason = reason}); }
+
+bool gears_stage_await(gears_stage *stage, RedisModuleBlockedClient *waiter) {
+    pthread_mutex_lock(&stage->mutex);
+    bool free_place = stage->waiter == NULL;
+    if (free_place) {
+        stage->waiter = waiter;
+        pthread_cond_broadcast(&stage->changed);
+    }
+    pthread_mutex_unlock(&stage->mutex);
+    return free_place;
+}
+
+/* Wait until the client asks for the next frame. NULL when it does not in time or the stage is cancelled; a client
+ * that waits is always taken, so that it gets an answer even then. */
+static RedisModuleBlockedClient *take_waiter(gears_stage *stage) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += gears_fetch_timeout_ms / 1000;
+    until.tv_nsec += (long)(gears_fetch_timeout_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    pthread_mutex_lock(&stage->mutex);
+    int timed_out = 0;
+    while (stage->waiter == NULL && !atomic_load(&stage->cancelled) && timed_out != ETIMEDOUT)
+        timed_out = pthread_cond_timedwait(&stage->changed, &stage->mutex, &until);
+    RedisModuleBlockedClient *waiter = stage->waiter;
+    stage->waiter = NULL;
+    pthread_mutex_unlock(&stage->mutex);
+    return waiter;
+}
+
+static void reply_stat(RedisModuleCtx *ctx, const char *name, uint64_t value) {
+    RedisModule_ReplyWithStringBuffer(ctx, name, strlen(name));
+    RedisModule_ReplyWithLongLong(ctx, (long long)value);
+}
+
+static void reply_frame(RedisModuleCtx *ctx, gears_stage *stage, const gears_buffer *frame, bool more) {
+    RedisModule_ReplyWithArray(ctx, 3);
+    RedisModule_ReplyWithStringBuffer(ctx, (const char *)frame->data, frame->size);
+    RedisModule_ReplyWithLongLong(ctx, more);
+    RedisModule_ReplyWithArray(ctx, 10);
+    reply_stat(ctx, "rows_scanned", stage->rows_scanned);
+    reply_stat(ctx, "keys_skipped", stage->keys_skipped);
+    reply_stat(ctx, "misfits", stage->misfits);
+    reply_stat(ctx, "scan_us", stage->scan_us);
+    reply_stat(ctx, "locked_us", stage->locked_us);
+}
+
+/* The reply is built here, in the worker: the main thread only links it into the client's output. */
+bool gears_stage_deliver(gears_stage *stage, const gears_buffer *frame, bool more) {
+    RedisModuleBlockedClient *waiter = take_waiter(stage);
+    if (waiter == NULL) {
+        gears_stage_fail(stage, "GEARSCANCELLED nobody fetched the next frame in time");
+        return false;
+    }
+    bool cancelled = atomic_load(&stage->cancelled);
+    if (cancelled) gears_stage_fail(stage, "GEARSCANCELLED %s", stage->cancel_reason);
+    if (!more) gears_stage_unregister(stage); /* before the answer: the client may send its next stage at once */
+    RedisModuleCtx *ctx = RedisModule_GetThreadSafeContext(waiter);
+    if (stage->error != NULL)
+        RedisModule_ReplyWithError(ctx, stage->error);
+    else
+        reply_frame(ctx, stage, frame, more);
+    RedisModule_FreeThreadSafeContext(ctx);
+    RedisModule_UnblockClient(waiter, NULL);
+    return stage->error == NULL;
+}

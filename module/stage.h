@@ -1,0 +1,112 @@
+/* One shard stage: what EXECUTE asked for, how far it is, and the client that waits for its next frame.
+ *
+ *   EXECUTE ─ parse ─► queued ─ worker ─► running ─ frame ─► (waits for FETCH) ─ … ─► last frame ─► gone
+ *                                            └──────── error, cancel, client gone ──────────────► gone
+ *
+ * The main thread parses, queues, and sets `waiter`; the worker alone produces frames and answers the waiter. At
+ * most one frame exists at a time, so a result of any size costs the server one frame. The registry and the worker
+ * hold references; the last one frees. */
+#ifndef GEARS_STAGE_H
+#define GEARS_STAGE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arrow_ipc.h"
+#include "cast.h"
+#include "duckdb_api.h"
+#include "pattern.h"
+#include "server.h"
+
+typedef enum { GEARS_ON_ERROR_FAIL, GEARS_ON_ERROR_NULL, GEARS_ON_ERROR_SKIP } gears_on_error;
+typedef enum { GEARS_SOURCE_KEY, GEARS_SOURCE_PLACEHOLDER, GEARS_SOURCE_FIELD } gears_source_kind;
+
+typedef struct gears_bytes {
+    char *data;
+    size_t length;
+} gears_bytes;
+
+typedef struct gears_column {
+    char *name, *type_name;
+    gears_type type;
+    gears_source_kind source;
+    unsigned placeholder;
+    RedisModuleString *field; /* prepared once: HashGet by it costs no conversion */
+} gears_column;
+
+typedef struct gears_scan_spec {
+    gears_on_error on_error;
+    bool is_template;
+    gears_bytes pattern; /* of `glob` */
+    gears_glob glob;
+    gears_slice *literals; /* of `key_template`, each malloc'ed */
+    size_t literal_count;
+    gears_template key_template;
+    size_t null_count, column_count;
+    gears_bytes *nulls;
+    gears_column *columns;
+} gears_scan_spec;
+
+typedef struct gears_stage {
+    atomic_int references;
+    struct gears_stage *next; /* registry */
+
+    char *id, *sql;
+    unsigned long long client;
+    int database;
+    gears_bytes user;
+    size_t scan_count;
+    gears_scan_spec *scans;
+    uint64_t started_us;
+
+    atomic_bool cancelled;
+    _Atomic uint64_t rows_scanned, keys_seen, keys_total, keys_skipped, misfits, scan_us, locked_us;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    RedisModuleBlockedClient *waiter; /* under mutex */
+    duckdb_connection running_on;     /* under mutex; set while DuckDB runs, so that cancel may interrupt */
+    const char *cancel_reason;        /* under mutex; static storage */
+    bool started;                     /* under mutex */
+    char *error;                      /* worker only: '<CODE> text', what the client gets */
+} gears_stage;
+
+/* Decode the arguments of GEARSQL.EXECUTE. NULL on malformed input, with *error set to a malloc'ed reply.
+ * Runs on: main thread. */
+gears_stage *gears_stage_parse(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, char **error);
+void gears_stage_retain(gears_stage *stage);
+void gears_stage_release(gears_stage *stage);
+
+/* The registry of stages that are queued, running or waiting. */
+void gears_stage_register(gears_stage *stage);
+void gears_stage_unregister(gears_stage *stage);
+bool gears_stage_of_client(unsigned long long client);
+/* A retained stage, or NULL. */
+gears_stage *gears_stage_find(const char *id, size_t length, unsigned long long client);
+size_t gears_stage_open(void); /* no lock, so INFO may call it */
+void gears_stage_each(void (*visit)(gears_stage *, void *), void *data);
+
+/* Ask stages to stop: all with this id (if not NULL) or of this client. Returns how many. Any thread. */
+size_t gears_stage_cancel_id(const char *id, size_t length, const char *reason);
+size_t gears_stage_cancel_client(unsigned long long client, const char *reason);
+size_t gears_stage_cancel_all(const char *reason);
+
+/* Main thread: hand the stage the client that waits for its next frame. False if it has one already. */
+bool gears_stage_await(gears_stage *stage, RedisModuleBlockedClient *waiter);
+
+/* Worker: answer the waiting client with a frame, or with stage->error; waits for the client to ask. False if the
+ * stage was cancelled, or the client did not ask in time (then nobody gets the frame). */
+bool gears_stage_deliver(gears_stage *stage, const gears_buffer *frame, bool more);
+
+/* Worker: set the stage's error unless it has one; printf-like; `%` of the text is the caller's business. */
+void gears_stage_fail(gears_stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* malloc'ed copy with control characters, '%', non-ASCII bytes and (if asked) spaces percent-escaped; at most
+ * `limit` source bytes. An error reply is one line. */
+char *gears_escape(const char *bytes, size_t length, size_t limit, bool spaces);
+
+extern unsigned gears_fetch_timeout_ms;
+
+#endif

@@ -1,0 +1,238 @@
+/* Decodes the arguments of GEARSQL.EXECUTE into a stage. A client can send anything: every count is checked against
+ * what is there before anything is allocated, and every refusal names the argument.
+ *
+ *   GEARSQL.EXECUTE id VERSION v DUCKDB v
+ *       { SCAN error|null|skip (GLOB pattern | TEMPLATE n literal…) NULLS n value… COLUMNS n (name type source)… }…
+ *       SQL text
+ *
+ * Runs on: main thread. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stage.h"
+#include "version.h"
+
+enum { MAX_SCANS = 64, MAX_COLUMNS = 4096, MAX_LITERALS = 256, MAX_ID = 128 };
+
+typedef struct decoder {
+    RedisModuleString **argv;
+    int argc, at;
+    char *error;
+} decoder;
+
+static bool refuse(decoder *d, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    if (d->error == NULL && vasprintf(&d->error, format, arguments) < 0) d->error = NULL;
+    va_end(arguments);
+    return false;
+}
+
+static bool next(decoder *d, const char *what, const char **bytes, size_t *length) {
+    if (d->at >= d->argc) return refuse(d, "GEARSSTAGE argument %d is missing: %s", d->at, what);
+    *bytes = RedisModule_StringPtrLen(d->argv[d->at++], length);
+    return true;
+}
+
+static bool next_is(decoder *d, const char *word) {
+    size_t length;
+    if (d->at >= d->argc) return false;
+    const char *bytes = RedisModule_StringPtrLen(d->argv[d->at], &length);
+    return strlen(word) == length && memcmp(bytes, word, length) == 0;
+}
+
+static bool expect(decoder *d, const char *word) {
+    if (!next_is(d, word)) return refuse(d, "GEARSSTAGE argument %d must be %s", d->at, word);
+    d->at++;
+    return true;
+}
+
+/* A count of things of `each` arguments, which must all be there. */
+static bool next_count(decoder *d, const char *what, size_t most, size_t each, size_t *count) {
+    long long number;
+    if (d->at >= d->argc || RedisModule_StringToLongLong(d->argv[d->at], &number) != REDISMODULE_OK)
+        return refuse(d, "GEARSSTAGE argument %d must be a number: %s", d->at, what);
+    if (number < 0 || (size_t)number > most || (size_t)number * each > (size_t)(d->argc - d->at - 1))
+        return refuse(d, "GEARSSTAGE argument %d is out of range: %s", d->at, what);
+    d->at++;
+    *count = (size_t)number;
+    return true;
+}
+
+static bool next_bytes(decoder *d, const char *what, gears_bytes *out) {
+    const char *bytes;
+    if (!next(d, what, &bytes, &out->length)) return false;
+    out->data = malloc(out->length + 1);
+    if (out->data == NULL) return refuse(d, "GEARSLIMIT out of memory");
+    memcpy(out->data, bytes, out->length);
+    out->data[out->length] = 0;
+    return true;
+}
+
+/* Text that C and DuckDB take as a C string: a NUL in it would cut it silently. */
+static bool next_text(decoder *d, const char *what, char **out) {
+    gears_bytes text;
+    if (!next_bytes(d, what, &text)) return false;
+    *out = text.data;
+    if (strlen(text.data) != text.length) return refuse(d, "GEARSSTAGE argument %d has a NUL byte: %s", d->at - 1, what);
+    return true;
+}
+
+static bool decode_version(decoder *d, const char *word, const char *what, const char *ours) {
+    char *theirs = NULL;
+    if (!expect(d, word)) return false;
+    bool same = next_text(d, what, &theirs) && strcmp(theirs, ours) == 0;
+    if (!same && theirs != NULL && d->error == NULL) {
+        char *found = gears_escape(theirs, strlen(theirs), 64, true);
+        refuse(d, "GEARSVERSION expected=%s found=%s what=%s", ours, found ? found : "?", what);
+        free(found);
+    }
+    free(theirs);
+    return same;
+}
+
+static bool decode_on_error(decoder *d, gears_on_error *out) {
+    static const char *const words[] = {"error", "null", "skip"};
+    for (int i = 0; i < 3; i++) {
+        if (next_is(d, words[i])) {
+            *out = (gears_on_error)i;
+            return expect(d, words[i]);
+        }
+    }
+    return refuse(d, "GEARSSTAGE argument %d must be error, null or skip", d->at);
+}
+
+static bool decode_template(decoder *d, gears_scan_spec *scan) {
+    size_t count;
+    gears_bytes literal;
+    if (!next_count(d, "literals of the key template", MAX_LITERALS, 1, &count)) return false;
+    scan->literals = calloc(count + 1, sizeof *scan->literals);
+    if (scan->literals == NULL) return refuse(d, "GEARSLIMIT out of memory");
+    for (; scan->literal_count < count; scan->literal_count++) {
+        if (!next_bytes(d, "literal", &literal)) return false;
+        scan->literals[scan->literal_count] = (gears_slice){literal.data, literal.length};
+    }
+    scan->is_template = true;
+    if (gears_pattern_template(scan->literals, count, &scan->key_template)) return true;
+    return refuse(d, "GEARSSTAGE argument %d: no literal, or placeholders side by side", d->at - 1);
+}
+
+static bool decode_keys(decoder *d, gears_scan_spec *scan) {
+    if (!next_is(d, "GLOB")) return expect(d, "TEMPLATE") && decode_template(d, scan);
+    if (!expect(d, "GLOB") || !next_bytes(d, "key pattern", &scan->pattern)) return false;
+    scan->glob = gears_pattern_compile(scan->pattern.data, scan->pattern.length);
+    return true;
+}
+
+static bool decode_nulls(decoder *d, gears_scan_spec *scan) {
+    size_t count;
+    if (!expect(d, "NULLS") || !next_count(d, "null values", 256, 1, &count)) return false;
+    scan->nulls = calloc(count + 1, sizeof *scan->nulls);
+    if (scan->nulls == NULL) return refuse(d, "GEARSLIMIT out of memory");
+    for (; scan->null_count < count; scan->null_count++)
+        if (!next_bytes(d, "null value", &scan->nulls[scan->null_count])) return false;
+    return true;
+}
+
+static bool decode_source(decoder *d, const gears_scan_spec *scan, gears_column *column) {
+    const char *source;
+    size_t length;
+    if (!next(d, "column source", &source, &length)) return false;
+    switch (length ? source[0] : 0) {
+    case 'k':
+        column->source = GEARS_SOURCE_KEY;
+        return length == 1 || refuse(d, "GEARSSTAGE argument %d is no column source", d->at - 1);
+    case 'p':
+        column->source = GEARS_SOURCE_PLACEHOLDER;
+        for (size_t i = 1; i < length && i < 4; i++) column->placeholder = column->placeholder * 10 + (unsigned)(source[i] - '0');
+        if (length < 2 || length > 4 || !scan->is_template || column->placeholder >= scan->key_template.placeholders)
+            return refuse(d, "GEARSSTAGE argument %d: no such placeholder", d->at - 1);
+        return true;
+    case 'f':
+        column->source = GEARS_SOURCE_FIELD;
+        column->field = RedisModule_CreateString(NULL, source + 1, length - 1);
+        return true;
+    default:
+        return refuse(d, "GEARSSTAGE argument %d is no column source", d->at - 1);
+    }
+}
+
+static bool decode_column(decoder *d, const gears_scan_spec *scan, gears_column *column) {
+    if (!next_text(d, "column name", &column->name) || !next_text(d, "column type", &column->type_name)) return false;
+    if (!gears_cast_parse_type(column->type_name, strlen(column->type_name), &column->type))
+        return refuse(d, "GEARSSTAGE argument %d is no type that a scan can read", d->at - 1);
+    return decode_source(d, scan, column);
+}
+
+static bool decode_scan(decoder *d, gears_scan_spec *scan) {
+    size_t count;
+    if (!expect(d, "SCAN") || !decode_on_error(d, &scan->on_error) || !decode_keys(d, scan) || !decode_nulls(d, scan))
+        return false;
+    if (!expect(d, "COLUMNS") || !next_count(d, "columns", MAX_COLUMNS, 3, &count)) return false;
+    scan->columns = calloc(count + 1, sizeof *scan->columns);
+    if (scan->columns == NULL) return refuse(d, "GEARSLIMIT out of memory");
+    while (scan->column_count < count)
+        if (!decode_column(d, scan, &scan->columns[scan->column_count++])) return false;
+    return true;
+}
+
+static bool decode(decoder *d, gears_stage *stage) {
+    if (!next_text(d, "stage id", &stage->id)) return false;
+    if (strlen(stage->id) > MAX_ID) return refuse(d, "GEARSSTAGE argument 1: the id is too long");
+    if (!decode_version(d, "VERSION", "gearsql", GEARS_VERSION)) return false;
+    if (!decode_version(d, "DUCKDB", "duckdb", gears_version_of_duckdb())) return false;
+    stage->scans = calloc(MAX_SCANS, sizeof *stage->scans);
+    if (stage->scans == NULL) return refuse(d, "GEARSLIMIT out of memory");
+    while (next_is(d, "SCAN")) {
+        if (stage->scan_count == MAX_SCANS) return refuse(d, "GEARSSTAGE more than %d scans", MAX_SCANS);
+        if (!decode_scan(d, &stage->scans[stage->scan_count++])) return false;
+    }
+    if (!expect(d, "SQL") || !next_text(d, "SQL text", &stage->sql)) return false;
+    if (d->at != d->argc) return refuse(d, "GEARSSTAGE argument %d is one too many", d->at);
+    return true;
+}
+
+static gears_stage *new_stage(void) {
+    gears_stage *stage = calloc(1, sizeof *stage);
+    if (stage == NULL) return NULL;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&stage->mutex, NULL);
+    pthread_cond_init(&stage->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    atomic_store(&stage->references, 1);
+    return stage;
+}
+
+static bool take_user(RedisModuleCtx *ctx, gears_stage *stage) {
+    RedisModuleString *name = RedisModule_GetCurrentUserName(ctx);
+    if (name == NULL) return false;
+    size_t length;
+    const char *bytes = RedisModule_StringPtrLen(name, &length);
+    stage->user.data = malloc(length + 1);
+    if (stage->user.data != NULL) {
+        memcpy(stage->user.data, bytes, length);
+        stage->user.data[length] = 0;
+        stage->user.length = length;
+    }
+    RedisModule_FreeString(ctx, name);
+    return stage->user.data != NULL;
+}
+
+gears_stage *gears_stage_parse(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, char **error) {
+    decoder d = {.argv = argv, .argc = argc, .at = 1, .error = NULL};
+    gears_stage *stage = new_stage();
+    bool decoded = stage != NULL && decode(&d, stage);
+    if (decoded && !take_user(ctx, stage)) decoded = refuse(&d, "NOPERM the calling user is unknown");
+    if (decoded) {
+        stage->client = RedisModule_GetClientId(ctx);
+        stage->database = RedisModule_GetSelectedDb(ctx);
+        return stage;
+    }
+    if (stage != NULL) gears_stage_release(stage);
+    *error = d.error ? d.error : strdup("GEARSLIMIT out of memory");
+    return NULL;
+}

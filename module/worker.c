@@ -1,0 +1,291 @@
+/* Runs stages; see worker.h. A stage without hooks takes no GIL: SQL text in, Arrow frames out, all in C. */
+#include "worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "lock.h"
+#include "scan.h"
+
+enum { FRAME_BYTES = 1 << 20, TIMER_SLACK_NS = 1000 };
+
+unsigned gears_worker_limit = 4, gears_worker_memory_mb = 1024, gears_worker_queue_limit = 64;
+
+typedef struct queued {
+    gears_stage *stage;
+    struct queued *next;
+} queued;
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER, drained = PTHREAD_COND_INITIALIZER;
+static queued *first, **last = &first; /* these and the counts: under mutex */
+static size_t queue_length, workers, idle;
+static _Atomic unsigned long long stages_total, rows_total, duckdb_memory;
+
+typedef struct worker {
+    RedisModuleCtx *ctx;
+    duckdb_connection connection;
+    duckdb_arrow_options arrow;
+} worker;
+
+/* One execution of a stage's SQL. */
+typedef struct execution {
+    duckdb_prepared_statement statement;
+    duckdb_result result;
+    bool has_result;
+    struct ArrowSchema schema;
+    gears_buffer frame;
+} execution;
+
+size_t gears_worker_count(void) {
+    pthread_mutex_lock(&mutex);
+    size_t count = workers;
+    pthread_mutex_unlock(&mutex);
+    return count;
+}
+
+unsigned long long gears_worker_stages_total(void) { return atomic_load(&stages_total); }
+unsigned long long gears_worker_rows_total(void) { return atomic_load(&rows_total); }
+unsigned long long gears_worker_duckdb_memory(void) { return atomic_load(&duckdb_memory); }
+
+/* ---- one stage ------------------------------------------------------------------------------------------------ */
+
+static void fail_with_duckdb(gears_stage *stage, const char *message) {
+    if (atomic_load(&stage->cancelled)) {
+        gears_stage_fail(stage, "GEARSCANCELLED %s", stage->cancel_reason);
+        return;
+    }
+    char *text = gears_escape(message ? message : "unknown error", strlen(message ? message : "unknown error"), 4096, false);
+    bool memory = message != NULL && strstr(message, "Out of Memory Error") != NULL;
+    gears_stage_fail(stage, "%s %s", memory ? "GEARSLIMIT" : "GEARSSQL", text ? text : "out of memory");
+    free(text);
+}
+
+static bool check_arrow(gears_stage *stage, duckdb_error_data error) {
+    bool failed = error != NULL && duckdb_error_data_has_error(error);
+    if (failed) fail_with_duckdb(stage, duckdb_error_data_message(error));
+    if (error != NULL) duckdb_destroy_error_data(&error);
+    return !failed;
+}
+
+static bool start_statement(worker *w, gears_stage *stage, execution *e) {
+    if (duckdb_prepare(w->connection, stage->sql, &e->statement) != DuckDBSuccess) {
+        fail_with_duckdb(stage, duckdb_prepare_error(e->statement));
+        return false;
+    }
+    if (duckdb_prepared_statement_type(e->statement) != DUCKDB_STATEMENT_TYPE_SELECT) {
+        gears_stage_fail(stage, "GEARSSTAGE a stage is one SELECT");
+        return false;
+    }
+    e->has_result = true;
+    if (duckdb_execute_prepared_streaming(e->statement, &e->result) == DuckDBSuccess) return true;
+    fail_with_duckdb(stage, duckdb_result_error(&e->result));
+    return false;
+}
+
+static bool write_schema(worker *w, gears_stage *stage, execution *e) {
+    idx_t count = duckdb_column_count(&e->result);
+    duckdb_logical_type *types = calloc(count + 1, sizeof *types);
+    const char **names = calloc(count + 1, sizeof *names);
+    bool written = types != NULL && names != NULL;
+    for (idx_t i = 0; i < count && written; i++) {
+        types[i] = duckdb_column_logical_type(&e->result, i);
+        names[i] = duckdb_column_name(&e->result, i);
+    }
+    if (written) written = check_arrow(stage, duckdb_to_arrow_schema(w->arrow, types, names, count, &e->schema));
+    for (idx_t i = 0; i < count && types != NULL; i++)
+        if (types[i] != NULL) duckdb_destroy_logical_type(&types[i]);
+    free(types);
+    free(names);
+    if (written && !gears_ipc_schema(&e->schema, &e->frame)) {
+        gears_stage_fail(stage, "GEARSSTAGE a result column cannot travel: %s", e->frame.error);
+        written = false;
+    }
+    return written;
+}
+
+static bool write_chunk(worker *w, gears_stage *stage, execution *e, duckdb_data_chunk chunk) {
+    struct ArrowArray array;
+    memset(&array, 0, sizeof array);
+    if (!check_arrow(stage, duckdb_data_chunk_to_arrow(w->arrow, chunk, &array))) return false;
+    bool written = gears_ipc_batch(&e->schema, &array, &e->frame);
+    if (!written) gears_stage_fail(stage, "GEARSSTAGE a result column cannot travel: %s", e->frame.error);
+    if (array.release != NULL) array.release(&array);
+    return written;
+}
+
+/* Frame after frame until the rows end; the last frame is left in e->frame. */
+static bool write_rows(worker *w, gears_stage *stage, execution *e) {
+    duckdb_data_chunk chunk;
+    while ((chunk = duckdb_fetch_chunk(e->result)) != NULL) {
+        bool written = duckdb_data_chunk_get_size(chunk) == 0 || write_chunk(w, stage, e, chunk);
+        duckdb_destroy_data_chunk(&chunk);
+        if (!written) return false;
+        if (e->frame.size < FRAME_BYTES) continue;
+        if (!gears_stage_deliver(stage, &e->frame, true)) return false;
+        e->frame.size = 0;
+    }
+    const char *error = duckdb_result_error(&e->result);
+    if (error != NULL && *error) {
+        fail_with_duckdb(stage, error);
+        return false;
+    }
+    return gears_ipc_end(&e->frame);
+}
+
+static void end_execution(execution *e) {
+    if (e->has_result) duckdb_destroy_result(&e->result);
+    if (e->statement != NULL) duckdb_destroy_prepare(&e->statement);
+    if (e->schema.release != NULL) e->schema.release(&e->schema);
+}
+
+static void set_running(gears_stage *stage, duckdb_connection connection) {
+    pthread_mutex_lock(&stage->mutex);
+    stage->running_on = connection;
+    stage->started = true;
+    pthread_mutex_unlock(&stage->mutex);
+}
+
+/* DuckDB's memory is freed before the last frame is delivered: an answered query holds nothing. */
+static void run_stage(worker *w, gears_stage *stage) {
+    execution e;
+    memset(&e, 0, sizeof e);
+    set_running(stage, w->connection);
+    gears_scan_set_stage(stage, w->ctx);
+    bool answered = !atomic_load(&stage->cancelled) && start_statement(w, stage, &e) && write_schema(w, stage, &e) &&
+                    write_rows(w, stage, &e);
+    end_execution(&e);
+    set_running(stage, NULL);
+    gears_scan_set_stage(NULL, NULL);
+    atomic_fetch_add(&rows_total, stage->rows_scanned);
+    atomic_fetch_add(&stages_total, 1);
+    if (!answered) fail_with_duckdb(stage, "the stage ended without a result");
+    gears_stage_deliver(stage, &e.frame, false);
+    gears_stage_unregister(stage); /* when nobody took the last frame */
+    gears_buffer_free(&e.frame);
+}
+
+/* ---- the threads ---------------------------------------------------------------------------------------------- */
+
+static bool run_query(duckdb_connection connection, const char *sql, uint64_t *number) {
+    duckdb_result result;
+    memset(&result, 0, sizeof result);
+    bool ran = duckdb_query(connection, sql, &result) == DuckDBSuccess;
+    if (ran && number != NULL) {
+        duckdb_data_chunk chunk = duckdb_fetch_chunk(result);
+        if (chunk != NULL) {
+            *number = *(uint64_t *)duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 0));
+            duckdb_destroy_data_chunk(&chunk);
+        }
+    }
+    duckdb_destroy_result(&result);
+    return ran;
+}
+
+/* At most once a second: it is a query of its own. */
+static void sample_memory(worker *w) {
+    static _Atomic uint64_t sampled;
+    uint64_t now = gears_lock_now(), before = atomic_load(&sampled), bytes = 0;
+    if (now - before < 1000000 || !atomic_compare_exchange_strong(&sampled, &before, now)) return;
+    if (run_query(w->connection, "SELECT coalesce(sum(memory_usage_bytes), 0)::UBIGINT FROM duckdb_memory()", &bytes))
+        atomic_store(&duckdb_memory, bytes);
+}
+
+static gears_stage *next_stage(void) {
+    pthread_mutex_lock(&mutex);
+    idle++;
+    pthread_cond_broadcast(&drained);
+    while (first == NULL) pthread_cond_wait(&work, &mutex);
+    idle--;
+    queued *taken = first;
+    first = taken->next;
+    if (first == NULL) last = &first;
+    queue_length--;
+    pthread_mutex_unlock(&mutex);
+    gears_stage *stage = taken->stage;
+    free(taken);
+    return stage;
+}
+
+static bool open_connection(worker *w, gears_stage *stage) {
+    if (w->connection != NULL) return true;
+    char *error = NULL;
+    duckdb_database database = gears_duckdb_database(gears_worker_memory_mb, &error);
+    if (database != NULL && duckdb_connect(database, &w->connection) == DuckDBSuccess) {
+        run_query(w->connection, "SET streaming_buffer_size = '1MiB'", NULL);
+        duckdb_connection_get_arrow_options(w->connection, &w->arrow);
+        return true;
+    }
+    fail_with_duckdb(stage, error ? error : "DuckDB did not open");
+    return false;
+}
+
+static void *worker_main(void *data) {
+    worker *w = data;
+    gears_buffer nothing = {0};
+    prctl(PR_SET_NAME, "gearsql");
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS); /* the pauses are tens of microseconds long */
+    for (;;) {
+        gears_stage *stage = next_stage();
+        if (open_connection(w, stage)) {
+            run_stage(w, stage);
+            sample_memory(w);
+        } else {
+            gears_stage_deliver(stage, &nothing, false);
+            gears_stage_unregister(stage);
+        }
+        gears_stage_release(stage);
+    }
+    return NULL;
+}
+
+static bool start_worker(void) {
+    worker *w = calloc(1, sizeof *w);
+    pthread_t thread;
+    pthread_attr_t attributes;
+    if (w == NULL) return false;
+    w->ctx = RedisModule_GetThreadSafeContext(NULL);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, 8u << 20); /* DuckDB's binder recurses */
+    bool started = pthread_create(&thread, &attributes, worker_main, w) == 0;
+    pthread_attr_destroy(&attributes);
+    if (started) return true;
+    RedisModule_FreeThreadSafeContext(w->ctx);
+    free(w);
+    return false;
+}
+
+bool gears_worker_submit(gears_stage *stage) {
+    queued *entry = malloc(sizeof *entry);
+    if (entry == NULL) return false;
+    *entry = (queued){.stage = stage, .next = NULL};
+    pthread_mutex_lock(&mutex);
+    if (idle <= queue_length && workers < gears_worker_limit && start_worker()) workers++;
+    bool accepted = workers > 0 && queue_length < gears_worker_queue_limit;
+    if (accepted) {
+        *last = entry;
+        last = &entry->next;
+        queue_length++;
+        pthread_cond_signal(&work);
+    }
+    pthread_mutex_unlock(&mutex);
+    if (!accepted) free(entry);
+    return accepted;
+}
+
+void gears_worker_drain(unsigned milliseconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += milliseconds / 1000;
+    until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    pthread_mutex_lock(&mutex);
+    int waited = 0;
+    while (idle < workers && waited != ETIMEDOUT) waited = pthread_cond_timedwait(&drained, &mutex, &until);
+    pthread_mutex_unlock(&mutex);
+}

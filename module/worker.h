@@ -1,0 +1,27 @@
+/* The worker threads: persistent, each with its own DuckDB connection and thread-safe server context. */
+#ifndef GEARS_WORKER_H
+#define GEARS_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "stage.h"
+
+/* Module arguments. */
+extern unsigned gears_worker_limit, gears_worker_memory_mb, gears_worker_queue_limit;
+
+/* Queue a stage (takes the caller's reference). A worker is started if none is idle and the limit allows; a thread
+ * that cannot be had is an error only if there is no other. False if the queue is full or no worker can run.
+ * Runs on: main thread, which holds the server lock (a thread-safe context is made). */
+bool gears_worker_submit(gears_stage *stage);
+
+/* Wait until no worker runs a stage, at most `milliseconds`. Runs on: main thread, at the Shutdown event. */
+void gears_worker_drain(unsigned milliseconds);
+
+size_t gears_worker_count(void);
+unsigned long long gears_worker_stages_total(void);
+unsigned long long gears_worker_rows_total(void);
+/* Bytes that DuckDB held when a stage last ended; no lock, so INFO may call it. */
+unsigned long long gears_worker_duckdb_memory(void);
+
+#endif

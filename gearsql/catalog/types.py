@@ -1,0 +1,57 @@
+"""The types that a column can have: DuckDB's names and aliases → one canonical name each."""
+
+from __future__ import annotations
+
+import re
+
+_SPELLINGS = {
+    "BOOLEAN": "BOOL LOGICAL",
+    "TINYINT": "INT1",
+    "SMALLINT": "INT2 INT16 SHORT",
+    "INTEGER": "INT INT4 INT32 INTEGRAL SIGNED",
+    "BIGINT": "INT8 INT64 LONG OID",
+    "HUGEINT": "INT128",
+    "UTINYINT": "UINT8",
+    "USMALLINT": "UINT16",
+    "UINTEGER": "UINT32",
+    "UBIGINT": "UINT64",
+    "FLOAT": "FLOAT4 REAL",
+    "DOUBLE": "FLOAT8 DOUBLE_PRECISION",
+    "VARCHAR": "TEXT STRING CHAR BPCHAR NVARCHAR CHARACTER_VARYING",
+    "BLOB": "BYTEA BINARY VARBINARY",
+    "DATE": "",
+    "TIME": "TIME_WITHOUT_TIME_ZONE",
+    "TIMESTAMP": "DATETIME TIMESTAMP_US TIMESTAMP_WITHOUT_TIME_ZONE",
+    "UUID": "GUID",
+}
+_CANONICAL = {
+    spelling.replace("_US", "\0").replace("_", " ").replace("\0", "_US"): name
+    for name, spellings in _SPELLINGS.items()
+    for spelling in (name, *spellings.split())
+}
+_DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC|DEC)(?: ?\( ?(\d+) ?(?:, ?(\d+) ?)?\))?")
+_MAX_PRECISION = 38
+_LENGTH = re.compile(r" ?\( ?\d+ ?\)$")  # DuckDB reads VARCHAR(10) and ignores the length
+
+
+def readable_types() -> tuple[str, ...]:
+    """The canonical names, DECIMAL without its arguments."""
+    return (*_SPELLINGS, "DECIMAL")
+
+
+def canonical_type(text: str) -> str | None:
+    """Return the canonical name of a type as a user writes it, None if fields cannot be read as that type."""
+    words = " ".join(text.upper().split())
+    decimal = _DECIMAL.fullmatch(words)
+    if decimal:
+        return _decimal(decimal)
+    unbounded = _CANONICAL.get(_LENGTH.sub("", words))
+    return unbounded if unbounded == "VARCHAR" else _CANONICAL.get(words)
+
+
+def _decimal(match: re.Match[str]) -> str | None:
+    precision = int(match[1]) if match[1] else 18
+    scale = int(match[2]) if match[2] else (0 if match[1] else 3)
+    if not 1 <= precision <= _MAX_PRECISION or scale > precision:
+        return None
+    return f"DECIMAL({precision},{scale})"

@@ -1,0 +1,60 @@
+"""Says in human words where one of our own statements goes wrong, and what was expected there."""
+
+from __future__ import annotations
+
+from lark.exceptions import UnexpectedInput
+
+from gearsql.errors import NotSupportedError, Position, ProgrammingError, SqlSyntaxError
+from gearsql.sql.tokens import Token, tokens
+
+_WORDS = {
+    "WORD": "a name",
+    "QUOTED": "a quoted name",
+    "STRING": "a string in single quotes",
+    "NUMBER": "a number",
+    "LPAR": "(",
+    "RPAR": ")",
+    "LSQB": "[",
+    "RSQB": "]",
+    "COMMA": ",",
+    "EQUAL": "=",
+    "SEMICOLON": ";",
+    "$END": "the end",
+}
+
+
+def explain(error: UnexpectedInput, text: str) -> NotSupportedError | ProgrammingError:
+    """lark's error → ours, at its place."""
+    expected = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or error.allowed or ())
+    place = error.pos_in_stream
+    ended = getattr(getattr(error, "token", None), "type", None) == "$END"
+    found = None if ended or place is None or place < 0 else _token_at(text, place)
+    if found is None:
+        end = len(text.rstrip())
+        return SqlSyntaxError(
+            f"the statement ends too early: expected {_human(expected)}", position=Position(end, end + 1), text=text
+        )
+    if expected <= {"TABLE", "TABLES", "OR"}:
+        start = tokens(text)[0].text.upper()
+        message = f"{start} {found.text.upper()} is not supported"
+        return NotSupportedError(message, position=found.position, text=text)
+    if expected == {"$END"}:
+        message = "one statement at a time: a second one starts here"
+        return ProgrammingError(message, position=Position(found.position.start, len(text.rstrip())), text=text)
+    message = f"unexpected {found.text}: expected {_human(expected)}"
+    return SqlSyntaxError(message, position=found.position, text=text)
+
+
+def _token_at(text: str, place: int) -> Token | None:
+    """DuckDB's tokens show a person what stands there; lark's place may be inside one (an open string)."""
+    at_or_before = [token for token in tokens(text) if token.position.start <= place]
+    if not at_or_before or place >= at_or_before[-1].position.end:
+        return None
+    return at_or_before[-1]
+
+
+def _human(expected: set[str]) -> str:
+    words = sorted(_WORDS.get(terminal, terminal) for terminal in expected if terminal != "QUOTED")
+    if "SEMICOLON" in expected and "$END" in expected:
+        words.remove(";")
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]

@@ -1,0 +1,55 @@
+"""DuckDB's binder errors → ours, at their place in what the user wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from gearsql.catalog.table import Table
+from gearsql.errors import (
+    NotSupportedError,
+    Position,
+    ProgrammingError,
+    SqlSyntaxError,
+    TypeMismatchError,
+    UnknownColumnError,
+)
+from gearsql.sql.names import near_columns
+from gearsql.sql.syntax import Node, byte_to_character
+
+_DECLARE = "the column is text: CAST it, or declare the table with types: CREATE TABLE … WITH (key = …)"
+
+
+def fault(refusal: Node, bound: str, table: Table, origin: Callable[[Position], Position], text: str) -> Exception:
+    """Turn the error that DuckDB gave for `bound` into one about `text`; `origin` maps places."""
+    place = _place(refusal, bound)
+    position = origin(place) if place else None
+    first, _, more = refusal["error_message"].partition("\n")
+    match refusal.get("error_type"), refusal.get("error_subtype"):
+        case "binder", "COLUMN_NOT_FOUND":
+            near = near_columns(refusal.get("name", ""), table)
+            return UnknownColumnError(first, candidates=near, position=position, text=text)
+        case ("parser" | "syntax"), _:
+            return SqlSyntaxError(first, position=position, text=text)
+        case "catalog", _:
+            return ProgrammingError(first, position=position, text=text, hint=more or None)
+        case "not implemented", _:
+            return NotSupportedError(first, position=position, text=text)
+        case _:
+            return TypeMismatchError(first, position=position, text=text, hint=_hint(first, more))
+
+
+def _place(refusal: Node, bound: str) -> Position | None:
+    if "position" not in refusal:
+        return None
+    start = int(refusal["position"])
+    length = json.loads(refusal.get("location", "[0,1]"))[1]
+    if "location" not in refusal and "name" in refusal:
+        length = len(str(refusal["name"]).encode())
+    return Position(byte_to_character(bound, start), byte_to_character(bound, start + max(length, 1)))
+
+
+def _hint(first: str, more: str) -> str | None:
+    if "VARCHAR" in first and ("Cannot compare" in first or "No function matches" in first):
+        return _DECLARE
+    return " ".join(more.split()) or None

@@ -1,0 +1,94 @@
+"""Which functions a query may call: DuckDB's own catalog, minus what reaches beyond the rows of a query."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from gearsql.sql.sandbox import open_sandbox
+
+_STATES = "aggregate states travel between stages only"
+_INTERNAL = "it is internal to DuckDB"
+_CLOCK = "it reads the clock"
+
+# Functions that DuckDB calls CONSISTENT, and that do not depend on their arguments alone, or are not for users.
+DENIED = {
+    "combine": _STATES,
+    "combine_aggr": _STATES,
+    "finalize": _STATES,
+    "to_aggregate_state": _STATES,
+    "current_localtime": _CLOCK,
+    "current_localtimestamp": _CLOCK,
+    "json_serialize_sql": "it parses SQL text",
+    "json_serialize_plan": "it binds SQL text",
+    "json_deserialize_sql": "it writes SQL text",
+    "parse_duckdb_log_message": "it reads DuckDB's log",
+    "version": "it tells about the server, not the rows",
+    "hive_partition_component": _INTERNAL,
+    "constant_or_null": _INTERNAL,
+    "create_sort_key": _INTERNAL,
+    "index_key": _INTERNAL,
+    "remap_struct": _INTERNAL,
+    "variant_group_object": _INTERNAL,
+    "reservoir_quantile": "it draws a random sample",
+}
+_STABILITY = {
+    "VOLATILE": "it gives another answer at each call",
+    "CONSISTENT_WITHIN_QUERY": "its answer depends on the clock or the connection",
+}
+# Macros whose bodies call allowed functions only; a test reads the bodies.
+_MACRO_PREFIXES = ("list_", "array_", "md5_number_")
+_MACROS = {
+    "date_add", "days_in_month", "fdiv", "fmod", "if", "json", "map_contains_entry", "map_contains_value",
+    "nullif", "pg_typeof", "split_part",
+}  # fmt: skip
+AGGREGATE_MACROS = frozenset({"geomean", "geometric_mean", "wavg", "weighted_avg", "json_group_array"})
+# A bare word that is no column: DuckDB reads it as a call.
+VALUE_WORDS = frozenset({
+    "current_catalog", "current_date", "current_role", "current_schema", "current_time", "current_timestamp",
+    "current_user", "get_current_timestamp", "localtime", "localtimestamp", "session_user", "user",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Functions:
+    """`refused` gives a reason for each name that DuckDB knows and a query may not call."""
+
+    allowed: frozenset[str]
+    aggregates: frozenset[str]
+    refused: dict[str, str]
+
+
+@functools.cache
+def known_functions() -> Functions:
+    """Read DuckDB's catalog once for each process."""
+    rows = _catalog()
+    # A name is refused if any of its forms is.
+    refused = {name: reason for name, kind, stability in rows if (reason := _refusal(name, kind, stability))}
+    allowed = {name for name, _, _ in rows} - refused.keys()
+    aggregates = {name for name, kind, _ in rows if kind == "aggregate"} & allowed
+    return Functions(frozenset(allowed), frozenset(aggregates | AGGREGATE_MACROS), refused)
+
+
+def _catalog() -> list[tuple[str, str, str | None]]:
+    kinds = "('scalar', 'aggregate', 'macro')"
+    connection = open_sandbox()
+    try:
+        return connection.execute(
+            "SELECT DISTINCT lower(function_name), function_type, stability FROM duckdb_functions()"
+            f" WHERE function_type IN {kinds}"
+        ).fetchall()
+    finally:
+        connection.close()
+
+
+def _refusal(name: str, kind: str, stability: str | None) -> str | None:
+    if name in DENIED:
+        return DENIED[name]
+    if name.startswith("__"):
+        return _INTERNAL
+    if stability in _STABILITY:
+        return _STABILITY[stability]
+    if kind == "macro" and name not in _MACROS | AGGREGATE_MACROS and not name.startswith(_MACRO_PREFIXES):
+        return "it is a macro that GearsSQL does not know"
+    return None

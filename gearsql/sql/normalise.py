@@ -1,0 +1,146 @@
+"""Writes references out: aliases, ordinals, GROUP BY ALL and ORDER BY ALL become the expressions they stand for.
+
+Works on DuckDB's tree and follows its precedence between columns and aliases. Nobody has to trust this module:
+its result counts only if DuckDB binds it to the same plan as the user's text (bind.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from gearsql.catalog.names import fold
+from gearsql.catalog.table import Table
+from gearsql.sql.functions import AGGREGATE_MACROS, known_functions
+from gearsql.sql.names import lambda_names, source_name
+from gearsql.sql.shape import is_order_by_all
+from gearsql.sql.syntax import Node, children
+
+
+class UnwritableError(Exception):
+    """A reference cannot be written out; the query has no normalised tree."""
+
+
+def normalise(select: Node, table: Table) -> Node:
+    """Return a copy of a SELECT_NODE in which every name is an unqualified column of the table.
+
+    Items lose their aliases, and the table loses its own.
+    """
+    if calls(select, AGGREGATE_MACROS):
+        raise UnwritableError("a macro hides aggregates")
+    return _Normaliser(copy.deepcopy(select), table).run()
+
+
+def calls(node: Any, names: frozenset[str]) -> bool:
+    """Whether one of some functions is called under a node."""
+    if node.get("class") == "FUNCTION" and node["function_name"].lower() in names:
+        return True
+    return any(calls(child, names) for child in children(node))
+
+
+class _Normaliser:
+    def __init__(self, select: Node, table: Table) -> None:
+        self.select = select
+        self.source = source_name(select)
+        self.columns = {fold(column.name): column.name for column in table.all_columns}
+        self.aliases: dict[str, Node] = {}
+        self.grouped: set[str] = set()
+
+    def run(self) -> Node:
+        select = self.select
+        names = [fold(item["alias"]) for item in select["select_list"]]
+        select["select_list"] = [
+            self._item(name, item) for name, item in zip(names, select["select_list"], strict=True)
+        ]
+        if select["where_clause"] is not None:
+            select["where_clause"] = self._write(select["where_clause"])
+        self._groups()
+        if select["having"] is not None:
+            select["having"] = self._having(select["having"])
+        for modifier in select["modifiers"]:
+            if modifier["type"] == "ORDER_MODIFIER":
+                modifier["orders"] = [o for order in modifier["orders"] for o in self._order(order)]
+        select["from_table"]["alias"] = ""
+        return select
+
+    def _item(self, name: str, item: Node) -> Node:
+        written = self._write({**item, "alias": ""})
+        if name:
+            self.aliases.setdefault(name, written)
+        return written
+
+    def _groups(self) -> None:
+        select = self.select
+        if select["aggregate_handling"] == "FORCE_AGGREGATES":
+            groups = [item for item in select["select_list"] if self._groups_by_itself(item)]
+            select["aggregate_handling"] = "STANDARD_HANDLING"
+        else:
+            groups = [self._ordinal(group) or self._write(group) for group in select["group_expressions"]]
+        select["group_expressions"] = copy.deepcopy(groups)
+        select["group_sets"] = [list(range(len(groups)))] if groups else []
+        self.grouped = {fold(g["column_names"][0]) for g in groups if g["class"] == "COLUMN_REF"}
+
+    def _groups_by_itself(self, item: Node) -> bool:
+        return item["class"] != "CONSTANT" and not calls(item, known_functions().aggregates)
+
+    def _order(self, order: Node) -> list[Node]:
+        expression = order["expression"]
+        if is_order_by_all(expression):
+            written = [_no_constant(item) for item in self.select["select_list"]]
+        else:
+            written = [self._ordinal(expression) or self._alias(expression) or self._write(expression)]
+        return [{**order, "expression": copy.deepcopy(item)} for item in written]
+
+    def _ordinal(self, node: Node) -> Node | None:
+        if node["class"] != "CONSTANT" or node["literal"]["kind"] != "INTEGER":
+            return None
+        return _no_constant(self.select["select_list"][int(node["literal"]["text"]) - 1])
+
+    def _alias(self, node: Node) -> Node | None:
+        if node["class"] != "COLUMN_REF" or len(node["column_names"]) != 1:
+            return None
+        found = self.aliases.get(fold(node["column_names"][0]))
+        return _no_constant(found) if found is not None else None
+
+    def _having(self, node: Any) -> Any:
+        """In HAVING a column counts first only if it is grouped by, or inside an aggregate."""
+        if isinstance(node, list):
+            return [self._having(child) for child in node]
+        if not isinstance(node, dict):
+            return node
+        if node.get("class") == "FUNCTION" and calls({**node, "arguments": []}, known_functions().aggregates):
+            return self._write(node)
+        if node.get("class") == "COLUMN_REF" and fold(node["column_names"][0]) not in self.grouped:
+            return copy.deepcopy(self._alias(node)) or self._write(node)
+        return {key: self._having(value) for key, value in node.items()}
+
+    def _write(self, node: Any, bound: frozenset[str] = frozenset()) -> Any:
+        """Copy an expression; columns come first, then aliases; lambda parameters in `bound` stay."""
+        if isinstance(node, list):
+            return [self._write(child, bound) for child in node]
+        if not isinstance(node, dict):
+            return node
+        if node.get("class") == "COLUMN_REF":
+            return self._reference(node, bound)
+        if node.get("class") == "LAMBDA":
+            bound |= lambda_names(node)
+        return {key: self._write(value, bound) for key, value in node.items()}
+
+    def _reference(self, node: Node, bound: frozenset[str]) -> Node:
+        first, *rest = node["column_names"]
+        if fold(first) in bound:
+            return node
+        if rest and fold(first) == self.source and fold(rest[0]) in self.columns:
+            first, *rest = rest
+        if fold(first) in self.columns:
+            return {**node, "column_names": [self.columns[fold(first)], *rest]}
+        alias = self.aliases.get(fold(first))
+        if alias is None or rest:
+            raise UnwritableError(f"{first} is no column")
+        return copy.deepcopy(alias)
+
+
+def _no_constant(item: Node) -> Node:
+    if item["class"] == "CONSTANT":
+        raise UnwritableError("a constant in ORDER BY or GROUP BY would be read as an ordinal")
+    return item

@@ -1,0 +1,40 @@
+"""Text → Statement: our own statements by our grammar, everything else is a query."""
+
+from __future__ import annotations
+
+from gearsql.errors import NotSupportedError
+from gearsql.sql.ddl import parse_ddl
+from gearsql.sql.shape import check_shape, source
+from gearsql.sql.statements import Explain, Query, Statement
+from gearsql.sql.syntax import read_query
+from gearsql.sql.tokens import first_word, tokens
+
+_OWN = ("CREATE", "DROP", "SHOW", "DESCRIBE", "DESC")
+
+
+def parse(text: str) -> Statement:
+    """Parse one statement. Errors know their place; a query is checked to have a supported shape.
+
+    Names are not looked up here: Query.table_name says which table bind() wants.
+    """
+    word = first_word(text).text.upper()
+    if word in _OWN:
+        return parse_ddl(text)
+    if word == "EXPLAIN":
+        return Explain(text, _query(text, _after_explain(text)))
+    return _query(text, text)
+
+
+def _after_explain(text: str) -> str:
+    """Blank the word out, so that all positions stay."""
+    word, following = first_word(text), [token for token in tokens(text)][1:]
+    if following and following[0].text.upper() == "ANALYZE":
+        raise NotSupportedError("EXPLAIN ANALYZE is not supported", position=following[0].position, text=text)
+    return text[: word.position.start] + " " * len(word.text) + text[word.position.end :]
+
+
+def _query(text: str, query: str) -> Query:
+    syntax = read_query(query)
+    check_shape(syntax)
+    name, position = source(syntax)
+    return Query(text, syntax, name, position)

@@ -1,0 +1,74 @@
+"""What a text can say: one dataclass for each statement. Positions are offsets into the whole text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gearsql.catalog.table import Column, KeyTemplate, OnError
+from gearsql.errors import Position
+from gearsql.sql.syntax import Syntax
+
+
+@dataclass(frozen=True)
+class CreateTable:
+    """CREATE TABLE. `columns` is None if the list was left out: then they are inferred at creation.
+
+    A given `columns` is whole: the template's placeholders are in it (see catalog.template.with_placeholders).
+    """
+
+    text: str
+    name: str
+    name_position: Position
+    columns: tuple[Column, ...] | None
+    keys: KeyTemplate
+    on_error: OnError = "error"
+    null_values: tuple[bytes, ...] = ()
+    replace: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True)
+class DropTable:
+    """DROP TABLE."""
+
+    text: str
+    name: str
+    name_position: Position
+    if_exists: bool = False
+
+
+@dataclass(frozen=True)
+class ShowTables:
+    """SHOW TABLES."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Describe:
+    """DESCRIBE name."""
+
+    text: str
+    name: str
+    name_position: Position
+
+
+@dataclass(frozen=True)
+class Query:
+    """A SELECT of a supported shape. `table_name` is what to look up before bind: a table's name, or a glob."""
+
+    text: str
+    syntax: Syntax
+    table_name: str
+    table_position: Position
+
+
+@dataclass(frozen=True)
+class Explain:
+    """EXPLAIN query; the query's positions point into the same text."""
+
+    text: str
+    query: Query
+
+
+Statement = CreateTable | DropTable | ShowTables | Describe | Query | Explain

@@ -1,0 +1,132 @@
+"""Reads a query with DuckDB's own parser: what is checked is exactly what would run.
+
+The tree is DuckDB's serialised one: dicts and lists, each expression with a class and its place in the text.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from gearsql.errors import NotSupportedError, Position, ProgrammingError, SqlSyntaxError
+from gearsql.sql.sandbox import open_sandbox
+from gearsql.sql.tokens import first_word, tokens
+
+Node = dict[str, Any]
+
+_NOWHERE = 2**64 - 1  # DuckDB's location of a node that no text stands for
+_parser_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """A query's text and its SELECT_NODE."""
+
+    text: str
+    select: Node
+
+    def position(self, node: Any) -> Position | None:
+        """The span of a node and everything under it; None for what has no place in the text."""
+        spans = [(start, end) for start, end in _spans(node)]
+        if not spans:
+            return None
+        start, end = min(start for start, _ in spans), max(end for _, end in spans)
+        return Position(self.offset(start), self.offset(end))
+
+    def offset(self, byte: int) -> int:
+        """DuckDB counts UTF-8 bytes, positions count characters."""
+        return byte_to_character(self.text, byte)
+
+
+def read_query(text: str) -> Syntax:
+    """Parse one SELECT; anything else is a named error at its place. Nothing is bound or run."""
+    if "\0" in text:
+        start = text.index("\0")
+        raise SqlSyntaxError("a NUL character", position=Position(start, start + 1), text=text)
+    answer = json.loads(_call("json_serialize_sql", text))
+    if answer["error"]:
+        raise _refusal(text, answer)
+    statements = answer["statements"]
+    if len(statements) != 1:
+        raise _several(text)
+    statement = statements[0]
+    return Syntax(text, statement["node"])
+
+
+def write_query(select: Node) -> str:
+    """DuckDB's own SQL for a tree."""
+    return _call("json_deserialize_sql", json.dumps({"error": False, "statements": [{"node": select}]}))
+
+
+def write_expression(expression: Node) -> str:
+    """DuckDB's own SQL for an expression, without its alias."""
+    select = read_query("SELECT 1").select
+    select["select_list"] = [{**expression, "alias": ""}]
+    return write_query(select).removeprefix("SELECT ")
+
+
+def children(node: Any) -> Iterator[Node]:
+    """The nearest dicts under a node."""
+    for value in node.values() if isinstance(node, dict) else node:
+        if isinstance(value, dict):
+            yield value
+        elif isinstance(value, list):
+            yield from children(value)
+
+
+def byte_to_character(text: str, byte: int) -> int:
+    """Turn an offset into the UTF-8 text into one into the text."""
+    return byte if text.isascii() else len(text.encode()[:byte].decode(errors="ignore"))
+
+
+def _spans(node: Any) -> Iterator[tuple[int, int]]:
+    start = node.get("query_location", _NOWHERE)
+    if start != _NOWHERE:
+        yield start, start + max(node.get("query_location_length", 0), 1)
+    for child in children(node):
+        yield from _spans(child)
+
+
+@functools.cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    return open_sandbox()
+
+
+def _call(function: str, argument: str) -> str:
+    with _parser_lock:
+        row = _parser().execute(f"SELECT {function}(?)", [argument]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _refusal(text: str, answer: Node) -> Exception:
+    if "position" in answer:
+        start = byte_to_character(text, int(answer["position"]))
+        length = json.loads(answer.get("location", "[0,1]"))[1]
+        end = byte_to_character(text, int(answer["position"]) + max(length, 1))
+        return SqlSyntaxError(answer["error_message"], position=Position(start, end), text=text)
+    if "Only SELECT" not in answer["error_message"]:
+        return SqlSyntaxError(answer["error_message"], position=Position(0, len(text)), text=text)
+    if len(duckdb.extract_statements(text)) > 1:
+        return _several(text)
+    word = first_word(text)
+    return NotSupportedError(f"{word.text.upper()} is not supported", position=word.position, text=text)
+
+
+def _several(text: str) -> ProgrammingError:
+    ends = [token for token in tokens(text) if token.text == ";"]
+    if not ends:
+        return SqlSyntaxError("an empty statement", position=Position(0, len(text)), text=text)
+    after = [token for token in tokens(text) if token.position.start > ends[0].position.start]
+    second = next(token for token in after if token.text != ";")
+    return ProgrammingError(
+        "one statement at a time: a second one starts here",
+        position=Position(second.position.start, len(text.rstrip())),
+        text=text,
+    )

@@ -61,8 +61,7 @@ gears_prefix gears_pattern_prefix(const gears_glob *glob, char *prefix);
  * prefix itself is no match, yet all that is longer is. */
 gears_prefix gears_pattern_template_prefix(const gears_template *t);
 
-/* The doors for ctypes: gears_pattern_compile and gears_pattern_glob in one; and captures of n keys in Arrow's
- * layout, see pattern_column.c. */
+/* gears_pattern_compile and gears_pattern_glob in one, for ctypes. */
 GEARS_EXPORT bool gears_pattern_match(const char *pattern, size_t pattern_size, const char *key, size_t key_size);
 
 #endif

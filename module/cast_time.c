@@ -1,0 +1,91 @@
+/* Casts to DATE, TIME and TIMESTAMP: the ISO 8601 forms with fixed places, in the proleptic Gregorian calendar. */
+#include <string.h>
+
+#include "cast_parts.h"
+
+#define MICROS_PER_SECOND INT64_C(1000000)
+#define MICROS_PER_DAY (INT64_C(86400) * MICROS_PER_SECOND)
+
+enum { DATE_LENGTH = 10, TIME_LENGTH = 8, FRACTION_DIGITS = 6 };
+
+/* Exactly `count` digits. */
+static bool read_digits(const char *s, size_t count, unsigned *out) {
+    unsigned value = 0;
+    for (size_t i = 0; i < count; i++) {
+        unsigned digit = gears_cast_digit(s[i]);
+        if (digit > 9) return false;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return true;
+}
+
+static bool is_leap(unsigned year) {
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/* Days from 1970-01-01; month 1 to 12, day of the month 1 on. Whole years first, each leap year before this one adds a
+ * day; 719162 days lie between 0001-01-01 and 1970-01-01. */
+static int32_t days_since_epoch(unsigned year, unsigned month, unsigned day) {
+    static const unsigned BEFORE[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+    unsigned past = year - 1;
+    unsigned days = past * 365 + past / 4 - past / 100 + past / 400 + BEFORE[month - 1] + day - 1;
+    return (int32_t)(days + (month > 2 && is_leap(year))) - 719162;
+}
+
+static bool parse_date(const char *s, int32_t *out) {
+    static const unsigned LENGTHS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    unsigned year, month, day;
+    if (s[4] != '-' || s[7] != '-') return false;
+    if (!read_digits(s, 4, &year) || !read_digits(s + 5, 2, &month) || !read_digits(s + 8, 2, &day)) return false;
+    if (year == 0 || month < 1 || month > 12 || day < 1) return false;
+    if (day > LENGTHS[month - 1] + (month == 2 && is_leap(year))) return false;
+    *out = days_since_epoch(year, month, day);
+    return true;
+}
+
+/* '.' and one to six digits, as microseconds; nothing is 0. */
+static bool parse_fraction(const char *s, size_t n, unsigned *out) {
+    *out = 0;
+    if (n == 0) return true;
+    if (n < 2 || n > 1 + FRACTION_DIGITS || s[0] != '.' || !read_digits(s + 1, n - 1, out)) return false;
+    for (size_t i = n - 1; i < FRACTION_DIGITS; i++) *out *= 10;
+    return true;
+}
+
+static bool parse_time(const char *s, size_t n, int64_t *out) {
+    unsigned hour, minute, second, micros;
+    if (n < TIME_LENGTH || s[2] != ':' || s[5] != ':') return false;
+    if (!read_digits(s, 2, &hour) || !read_digits(s + 3, 2, &minute) || !read_digits(s + 6, 2, &second)) return false;
+    if (hour > 23 || minute > 59 || second > 59) return false;
+    if (!parse_fraction(s + TIME_LENGTH, n - TIME_LENGTH, &micros)) return false;
+    *out = (hour * INT64_C(3600) + minute * 60 + second) * MICROS_PER_SECOND + micros;
+    return true;
+}
+
+bool gears_cast_date(const char *s, size_t n, void *out) {
+    int32_t days;
+    if (n != DATE_LENGTH || !parse_date(s, &days)) return false;
+    memcpy(out, &days, sizeof days);
+    return true;
+}
+
+bool gears_cast_time(const char *s, size_t n, void *out) {
+    int64_t micros;
+    if (!parse_time(s, n, &micros)) return false;
+    memcpy(out, &micros, sizeof micros);
+    return true;
+}
+
+bool gears_cast_timestamp(const char *s, size_t n, void *out) {
+    int32_t days;
+    int64_t micros = 0;
+    if (n < DATE_LENGTH || !parse_date(s, &days)) return false;
+    if (n > DATE_LENGTH) {
+        if (s[DATE_LENGTH] != 'T' && s[DATE_LENGTH] != ' ') return false;
+        if (!parse_time(s + DATE_LENGTH + 1, n - DATE_LENGTH - 1, &micros)) return false;
+    }
+    micros += days * MICROS_PER_DAY;
+    memcpy(out, &micros, sizeof micros);
+    return true;
+}

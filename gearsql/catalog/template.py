@@ -16,7 +16,8 @@ def parse_template(text: str) -> KeyTemplate:
 
     Two placeholders need a literal between them, else no key could tell where one ends.
     """
-    literals, placeholders, last = [""], [], None
+    literals, last = [""], None
+    placeholders: list[str] = []
     for token in _tokens(text):
         if token.type == "TEXT":
             literals[-1] += token.replace("{{", "{").replace("}}", "}")
@@ -40,7 +41,7 @@ def with_placeholders(columns: tuple[Column, ...], keys: KeyTemplate) -> tuple[C
 
 
 def source_of(name: str, keys: KeyTemplate) -> PlaceholderSource | FieldSource:
-    """A column named as a placeholder reads the key (names compare as DuckDB's do); others read their field."""
+    """A column named as a placeholder reads the key ; others read their field."""
     lowered = [fold(placeholder) for placeholder in keys.placeholders]
     if fold(name) in lowered:
         return PlaceholderSource(lowered.index(fold(name)))
@@ -55,7 +56,7 @@ def _tokens(text: str) -> list[Token]:
         raise SqlSyntaxError(
             _explain(text, start), position=Position(start, start + 1), text=text, hint=_BRACES
         ) from error
-    return [token for token in tree.scan_values(lambda value: isinstance(value, Token)) if token.type in _KINDS]
+    return list(tree.scan_values(lambda value: isinstance(value, Token) and value.type in _KINDS))
 
 
 _KINDS = ("TEXT", "NAME")

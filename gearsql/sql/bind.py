@@ -1,4 +1,4 @@
-"""Query + table → BoundQuery: DuckDB binds the text on an empty table of the same columns. Nothing ever runs."""
+"""Query + table → BoundQuery: DuckDB binds the text on an empty table of its columns. Nothing ever runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Step:
 
 
 class Binder:
-    """Holds an empty DuckDB in which one table at a time stands for a keyspace. One thread at a time may bind."""
+    """Holds an empty DuckDB in which one table at a time stands for a keyspace. Safe to share by threads."""
 
     def __init__(self) -> None:
         self._connection = open_sandbox()
@@ -60,7 +60,7 @@ class Binder:
         self._connection.close()
 
     def bind(self, query: Query, table: Table, parameters: Parameters = None) -> BoundQuery:
-        """Bind a query on its table. Errors are ProgrammingErrors or NotSupportedErrors with a place in its text."""
+        """Bind a query on its table. Errors are Programming- or NotSupportedErrors with a place in its text."""
         with self._lock:
             try:
                 return self._bind(query, table, parameters)
@@ -104,9 +104,8 @@ class Binder:
             relation = self._connection.sql(text)
         except duckdb.Error as error:
             raise NotSupportedError(str(error), position=query.table_position) from error
-        return tuple(
-            ResultColumn(name, str(type_)) for name, type_ in zip(relation.columns, relation.types, strict=True)
-        )
+        types = [str(type_) for type_ in relation.types]
+        return tuple(map(ResultColumn, relation.columns, types))
 
     def _tree(self, syntax: Syntax, table: Table, plan: Plan) -> exp.Select | None:
         try:

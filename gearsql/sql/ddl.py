@@ -94,7 +94,10 @@ def _options(tree: Tree[Token], text: str) -> Options:
         name, position = word.lower(), _position(word)
         if name not in _OPTIONS:
             raise ProgrammingError(
-                f"unknown table option {word}", position=position, text=text, hint="options: " + ", ".join(_OPTIONS)
+                f"unknown table option {word}",
+                position=position,
+                text=text,
+                hint="options: " + ", ".join(_OPTIONS),
             )
         if name in found:
             raise ProgrammingError(f"option {name} is there twice", position=position, text=text)
@@ -105,7 +108,10 @@ def _options(tree: Tree[Token], text: str) -> Options:
 def _template(options: Options, tree: Tree[Token], text: str) -> KeyTemplate:
     if "key" not in options:
         raise ProgrammingError(
-            "a table needs a key template", position=_position(tree), text=text, hint="WITH (key = 'user:{id}')"
+            "a table needs a key template",
+            position=_position(tree),
+            text=text,
+            hint="WITH (key = 'user:{id}')",
         )
     literal = _one_string(options["key"], "key", text)
     try:
@@ -117,7 +123,7 @@ def _template(options: Options, tree: Tree[Token], text: str) -> KeyTemplate:
 
 
 def _inside(literal: Token, position: Position) -> Position:
-    """A place in the unquoted value → the place in the statement; a doubled quote is one character of the value."""
+    """A place in the unquoted value → the place in the statement, where a quote is doubled."""
     places = [literal.start_pos or 0]
     raw, index = str(literal), 1
     while index < len(raw) - 1:

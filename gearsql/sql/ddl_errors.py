@@ -25,22 +25,23 @@ _WORDS = {
 
 def explain(error: UnexpectedInput, text: str) -> NotSupportedError | ProgrammingError:
     """lark's error → ours, at its place."""
-    expected = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or error.allowed or ())
+    expected = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or ())
+    expected |= getattr(error, "allowed", None) or set()
     place = error.pos_in_stream
     ended = getattr(getattr(error, "token", None), "type", None) == "$END"
     found = None if ended or place is None or place < 0 else _token_at(text, place)
     if found is None:
         end = len(text.rstrip())
-        return SqlSyntaxError(
-            f"the statement ends too early: expected {_human(expected)}", position=Position(end, end + 1), text=text
-        )
+        message = f"the statement ends too early: expected {_human(expected)}"
+        return SqlSyntaxError(message, position=Position(end, end + 1), text=text)
     if expected <= {"TABLE", "TABLES", "OR"}:
         start = tokens(text)[0].text.upper()
         message = f"{start} {found.text.upper()} is not supported"
         return NotSupportedError(message, position=found.position, text=text)
     if expected == {"$END"}:
         message = "one statement at a time: a second one starts here"
-        return ProgrammingError(message, position=Position(found.position.start, len(text.rstrip())), text=text)
+        rest = Position(found.position.start, len(text.rstrip()))
+        return ProgrammingError(message, position=rest, text=text)
     message = f"unexpected {found.text}: expected {_human(expected)}"
     return SqlSyntaxError(message, position=found.position, text=text)
 

@@ -20,7 +20,12 @@ from gearsql.sql.syntax import Node, byte_to_character
 _DECLARE = "the column is text: CAST it, or declare the table with types: CREATE TABLE … WITH (key = …)"
 
 
-def fault(refusal: Node, bound: str, table: Table, origin: Callable[[Position], Position], text: str) -> Exception:
+Origin = Callable[[Position], Position]
+
+
+def fault(
+    refusal: Node, bound: str, table: Table, origin: Origin, text: str
+) -> ProgrammingError | NotSupportedError:
     """Turn the error that DuckDB gave for `bound` into one about `text`; `origin` maps places."""
     place = _place(refusal, bound)
     position = origin(place) if place else None
@@ -29,7 +34,7 @@ def fault(refusal: Node, bound: str, table: Table, origin: Callable[[Position], 
         case "binder", "COLUMN_NOT_FOUND":
             near = near_columns(refusal.get("name", ""), table)
             return UnknownColumnError(first, candidates=near, position=position, text=text)
-        case ("parser" | "syntax"), _:
+        case (("parser" | "syntax"), _):
             return SqlSyntaxError(first, position=position, text=text)
         case "catalog", _:
             return ProgrammingError(first, position=position, text=text, hint=more or None)

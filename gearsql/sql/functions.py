@@ -11,7 +11,7 @@ _STATES = "aggregate states travel between stages only"
 _INTERNAL = "it is internal to DuckDB"
 _CLOCK = "it reads the clock"
 
-# Functions that DuckDB calls CONSISTENT, and that do not depend on their arguments alone, or are not for users.
+# Functions that DuckDB calls CONSISTENT, and that depend on more than their arguments, or are not for users.
 DENIED = {
     "combine": _STATES,
     "combine_aggr": _STATES,
@@ -52,11 +52,15 @@ VALUE_WORDS = frozenset({
 
 @dataclass(frozen=True)
 class Functions:
-    """`refused` gives a reason for each name that DuckDB knows and a query may not call."""
+    """`refused` gives a reason for each name that DuckDB knows and a query may not call.
+
+    `aliases` leads from a second name to the first one: listagg and string_agg are one function.
+    """
 
     allowed: frozenset[str]
     aggregates: frozenset[str]
     refused: dict[str, str]
+    aliases: dict[str, str]
 
 
 @functools.cache
@@ -64,18 +68,20 @@ def known_functions() -> Functions:
     """Read DuckDB's catalog once for each process."""
     rows = _catalog()
     # A name is refused if any of its forms is.
-    refused = {name: reason for name, kind, stability in rows if (reason := _refusal(name, kind, stability))}
-    allowed = {name for name, _, _ in rows} - refused.keys()
-    aggregates = {name for name, kind, _ in rows if kind == "aggregate"} & allowed
-    return Functions(frozenset(allowed), frozenset(aggregates | AGGREGATE_MACROS), refused)
+    reasons = {name: _refusal(name, kind, stability) for name, kind, stability, _ in rows}
+    refused = {name: reason for name, reason in reasons.items() if reason}
+    allowed = {name for name, *_ in rows} - refused.keys()
+    aggregates = {name for name, kind, *_ in rows if kind == "aggregate"} & allowed
+    aliases = {name: first for name, _, _, first in rows if first}
+    return Functions(frozenset(allowed), frozenset(aggregates | AGGREGATE_MACROS), refused, aliases)
 
 
-def _catalog() -> list[tuple[str, str, str | None]]:
+def _catalog() -> list[tuple[str, str, str | None, str | None]]:
     kinds = "('scalar', 'aggregate', 'macro')"
     connection = open_sandbox()
     try:
         return connection.execute(
-            "SELECT DISTINCT lower(function_name), function_type, stability FROM duckdb_functions()"
+            "SELECT DISTINCT lower(function_name), function_type, stability, alias_of FROM duckdb_functions()"
             f" WHERE function_type IN {kinds}"
         ).fetchall()
     finally:

@@ -68,7 +68,10 @@ class _Names:
             self._column(names[0], place)
         else:
             raise UnknownTableError(
-                f"no table {names[0]} in this query", candidates=(self.source,), position=place, text=self.syntax.text
+                f"no table {names[0]} in this query",
+                candidates=(self.source,),
+                position=place,
+                text=self.syntax.text,
             )
 
     def _star(self, node: Node) -> None:
@@ -102,7 +105,9 @@ class _Names:
 
     def _refuse(self, name: str, place: Position | None) -> None:
         if fold(name) == "rowid":
-            raise self._unsupported("rowid is not supported: rows have no number; _key tells them apart", place)
+            raise self._unsupported(
+                "rowid is not supported: rows have no number; _key tells them apart", place
+            )
         raise self._unsupported(f"{name} is not supported: it depends on the clock or the connection", place)
 
     def _unsupported(self, message: str, place: Position | None) -> NotSupportedError:

@@ -1,12 +1,11 @@
-"""Writes references out: aliases, ordinals, GROUP BY ALL and ORDER BY ALL become the expressions they stand for.
+"""Writes references out: aliases, ordinals, GROUP BY ALL and ORDER BY ALL become what they stand for.
 
-Works on DuckDB's tree and follows its precedence between columns and aliases. Nobody has to trust this module:
-its result counts only if DuckDB binds it to the same plan as the user's text (bind.py).
+Works on DuckDB's tree and follows its precedence between columns and aliases. Nobody has to trust this
+module: its result counts only if DuckDB binds it to the same plan as the user's text (bind.py).
 """
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from gearsql.catalog.names import fold
@@ -28,7 +27,7 @@ def normalise(select: Node, table: Table) -> Node:
     """
     if calls(select, AGGREGATE_MACROS):
         raise UnwritableError("a macro hides aggregates")
-    return _Normaliser(copy.deepcopy(select), table).run()
+    return _Normaliser(select, table).run()
 
 
 def calls(node: Any, names: frozenset[str]) -> bool:
@@ -40,7 +39,7 @@ def calls(node: Any, names: frozenset[str]) -> bool:
 
 class _Normaliser:
     def __init__(self, select: Node, table: Table) -> None:
-        self.select = select
+        self.select = {**select, "modifiers": [dict(modifier) for modifier in select["modifiers"]]}
         self.source = source_name(select)
         self.columns = {fold(column.name): column.name for column in table.all_columns}
         self.aliases: dict[str, Node] = {}
@@ -60,11 +59,11 @@ class _Normaliser:
         for modifier in select["modifiers"]:
             if modifier["type"] == "ORDER_MODIFIER":
                 modifier["orders"] = [o for order in modifier["orders"] for o in self._order(order)]
-        select["from_table"]["alias"] = ""
+        select["from_table"] = {**select["from_table"], "alias": ""}
         return select
 
     def _item(self, name: str, item: Node) -> Node:
-        written = self._write({**item, "alias": ""})
+        written: Node = self._write({**item, "alias": ""})
         if name:
             self.aliases.setdefault(name, written)
         return written
@@ -76,7 +75,7 @@ class _Normaliser:
             select["aggregate_handling"] = "STANDARD_HANDLING"
         else:
             groups = [self._ordinal(group) or self._write(group) for group in select["group_expressions"]]
-        select["group_expressions"] = copy.deepcopy(groups)
+        select["group_expressions"] = groups
         select["group_sets"] = [list(range(len(groups)))] if groups else []
         self.grouped = {fold(g["column_names"][0]) for g in groups if g["class"] == "COLUMN_REF"}
 
@@ -89,7 +88,7 @@ class _Normaliser:
             written = [_no_constant(item) for item in self.select["select_list"]]
         else:
             written = [self._ordinal(expression) or self._alias(expression) or self._write(expression)]
-        return [{**order, "expression": copy.deepcopy(item)} for item in written]
+        return [{**order, "expression": item} for item in written]
 
     def _ordinal(self, node: Node) -> Node | None:
         if node["class"] != "CONSTANT" or node["literal"]["kind"] != "INTEGER":
@@ -111,7 +110,7 @@ class _Normaliser:
         if node.get("class") == "FUNCTION" and calls({**node, "arguments": []}, known_functions().aggregates):
             return self._write(node)
         if node.get("class") == "COLUMN_REF" and fold(node["column_names"][0]) not in self.grouped:
-            return copy.deepcopy(self._alias(node)) or self._write(node)
+            return self._alias(node) or self._write(node)
         return {key: self._having(value) for key, value in node.items()}
 
     def _write(self, node: Any, bound: frozenset[str] = frozenset()) -> Any:
@@ -137,7 +136,7 @@ class _Normaliser:
         alias = self.aliases.get(fold(first))
         if alias is None or rest:
             raise UnwritableError(f"{first} is no column")
-        return copy.deepcopy(alias)
+        return alias
 
 
 def _no_constant(item: Node) -> Node:

@@ -27,7 +27,7 @@ def parse(text: str) -> Statement:
 
 def _after_explain(text: str) -> str:
     """Blank the word out, so that all positions stay."""
-    word, following = first_word(text), [token for token in tokens(text)][1:]
+    word, following = first_word(text), tokens(text)[1:]
     if following and following[0].text.upper() == "ANALYZE":
         raise NotSupportedError("EXPLAIN ANALYZE is not supported", position=following[0].position, text=text)
     return text[: word.position.start] + " " * len(word.text) + text[word.position.end :]

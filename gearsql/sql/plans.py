@@ -9,22 +9,23 @@ from typing import Any
 
 import duckdb
 
+from gearsql.sql.functions import known_functions
 from gearsql.sql.syntax import Node, children
 
-# What a plan carries for people: where a node stood, and what it was called.
-_UNIMPORTANT = {"alias", "query_location", "query_location_length"}
+# What a plan carries for people: where a node stood, what it was called, whether a call was an operator.
+_UNIMPORTANT = {"alias", "query_location", "query_location_length", "is_operator"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An unoptimised plan. `refusal` is DuckDB's error, `nodes` is None if the plan cannot be told."""
+    """An unoptimised plan, bare of what changes no answer. It has `nodes`, or DuckDB's `refusal`, or neither."""
 
     nodes: list[Node] | None
     refusal: Node | None = None
 
     def means(self, other: Plan) -> bool:
         """Whether both plans are known and equal."""
-        return self.nodes is not None and other.nodes is not None and _bare(self.nodes) == _bare(other.nodes)
+        return self.nodes is not None and self.nodes == other.nodes
 
     def reads(self) -> set[str] | None:
         """The table's columns that the plan reads, None if that is not known."""
@@ -40,7 +41,7 @@ def plan_of(connection: duckdb.DuckDBPyConnection, text: str) -> Plan:
     except duckdb.Error:
         return Plan(None)
     assert row is not None
-    answer = json.loads(row[0])
+    answer = json.loads(row[0], object_hook=_bare)
     return Plan(None, answer) if answer["error"] else Plan(answer["plans"])
 
 
@@ -57,7 +58,24 @@ def _read_by(get: Node) -> Iterator[str]:
             yield get["names"][column["index"]]
 
 
-def _bare(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _bare(value) for key, value in node.items() if key not in _UNIMPORTANT}
-    return [_bare(value) for value in node] if isinstance(node, list) else node
+def _bare(node: Node) -> Node:
+    """Leave out what does not matter, and spell the same things alike. Called for each dict, innermost first."""
+    for key in _UNIMPORTANT:
+        node.pop(key, None)
+    if "qname" in node:
+        node["qname"] = _first_name(node["qname"]["path"][-1])
+    if node.get("qname") == "string_agg" and node.get("function_data"):
+        # The separator is in function_data; sqlglot writes the default one out.
+        node["children"], node["arguments"] = node["children"][:1], node["arguments"][:1]
+    return _is_not_null(node)
+
+
+def _first_name(function: str) -> str:
+    return known_functions().aliases.get(function, function)
+
+
+def _is_not_null(node: Node) -> Node:
+    """NOT (x IS NULL) is x IS NOT NULL: sqlglot writes the one for the other."""
+    if node.get("type") != "OPERATOR_NOT" or node["children"][0].get("type") != "OPERATOR_IS_NULL":
+        return node
+    return {**node["children"][0], "type": "OPERATOR_IS_NOT_NULL"}

@@ -1,4 +1,4 @@
-"""A locked-down in-memory DuckDB: it parses and binds, and reaches neither files, network nor Python objects."""
+"""A locked-down in-memory DuckDB: it parses and binds, and reaches no file, network or object."""
 
 from __future__ import annotations
 

@@ -83,7 +83,10 @@ def _check_source(syntax: Syntax, table: Node) -> None:
     if syntax.text[place.start] == "'":
         name = table["table_name"]
         raise ProgrammingError(
-            "a table's name is not a string", position=place, text=syntax.text, hint=f'use double quotes: "{name}"'
+            "a table's name is not a string",
+            position=place,
+            text=syntax.text,
+            hint=f'use double quotes: "{name}"',
         )
     for part, value in table.items():
         if part not in _TABLE_PARTS and value:

@@ -13,7 +13,7 @@ from gearsql.sql.syntax import Syntax
 class CreateTable:
     """CREATE TABLE. `columns` is None if the list was left out: then they are inferred at creation.
 
-    A given `columns` is whole: the template's placeholders are in it (see catalog.template.with_placeholders).
+    A given `columns` is whole: the template's placeholders are in it (catalog.template.with_placeholders).
     """
 
     text: str
@@ -55,7 +55,7 @@ class Describe:
 
 @dataclass(frozen=True)
 class Query:
-    """A SELECT of a supported shape. `table_name` is what to look up before bind: a table's name, or a glob."""
+    """A SELECT of a supported shape. `table_name` is what to look up before bind: a name or a glob."""
 
     text: str
     syntax: Syntax

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -9,32 +11,46 @@ from sqlglot.errors import SqlglotError
 from gearsql.sql.functions import known_functions
 from gearsql.sql.syntax import Node, write_query
 
+_OPAQUE = "gears_opaque_"
+
 
 def sqlglot_tree(select: Node) -> exp.Select | None:
     """Return sqlglot's reading of a normalised tree; None if it has none."""
     try:
-        tree = sqlglot.parse_one(_plain_calls(write_query(select)), dialect="duckdb")
+        sql, bare = _opaque_calls(write_query(select))
+        tree = sqlglot.parse_one(sql, dialect="duckdb")
     except SqlglotError:
         return None
     if not isinstance(tree, exp.Select):
         return None
-    for node in list(tree.find_all(exp.Anonymous)):
-        if str(node.this).lower() == "count_star":
-            node.replace(exp.Count(this=exp.Star(), big_int=True))
-    for column in tree.find_all(exp.Column, exp.Table):
-        for part in column.parts:
-            if isinstance(part, exp.Identifier):
-                part.set("quoted", True)
+    for call in list(tree.find_all(exp.Anonymous)):
+        if call.name == "count_star":
+            call.replace(exp.Count(this=exp.Star(), big_int=True))
+        elif call.name.startswith(_OPAQUE):
+            name = call.name.removeprefix(_OPAQUE)
+            call.set("this", name if name in bare else exp.to_identifier(name, quoted=True))
+    for named in tree.find_all(exp.Column, exp.Table):
+        for part in named.find_all(exp.Identifier):
+            part.set("quoted", True)
     return tree
 
 
-def _plain_calls(sql: str) -> str:
-    """DuckDB quotes "first"(x); sqlglot knows aggregates by their bare names only."""
+def _opaque_calls(sql: str) -> tuple[str, set[str]]:
+    """Hide the names of scalar functions from sqlglot; return those that need no quotes too.
+
+    sqlglot rewrites calls that it knows (it swaps the arguments of position()). Aggregates it shall know: the
+    split rules do, and DuckDB writes "first"(x) for some.
+    """
+    functions, bare = known_functions(), set()
     tokens = sqlglot.tokenize(sql, dialect="duckdb")
     pieces, last = [], 0
-    for token, following in zip(tokens, tokens[1:], strict=False):
-        quoted = sql[token.start] == '"' and following.text == "("
-        if quoted and token.text in known_functions().aggregates:
-            pieces += [sql[last : token.start], token.text]
-            last = token.end + 1
-    return "".join([*pieces, sql[last:]])
+    for token, following in pairwise(tokens):
+        called = following.text == "(" and following.start == token.end + 1
+        if not (called and token.text.isidentifier() and token.text in functions.allowed):
+            continue
+        opaque = "" if token.text in functions.aggregates else _OPAQUE
+        pieces += [sql[last : token.start], opaque + token.text]
+        last = token.end + 1
+        if sql[token.start] != '"':
+            bare.add(token.text)
+    return "".join([*pieces, sql[last:]]), bare

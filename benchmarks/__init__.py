@@ -1,0 +1,1 @@
+"""GearsSQL beside its peers on the same rows (benchmarks.run), and its memory (benchmarks.memory)."""

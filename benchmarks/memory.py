@@ -1,4 +1,4 @@
-"""`python -m benchmarks.memory`: how much a server's resident memory grows during each query, against the bound."""
+"""`python -m benchmarks.memory`: how far a server's resident memory grows in each query, and the bound."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gearsql.catalog.names import fold
 from gearsql.catalog.table import KEY_COLUMN, Column, FieldSource
 
 Hash = tuple[bytes, Sequence[tuple[bytes, bytes]]]
@@ -46,8 +47,8 @@ def infer(hashes: Iterable[Hash]) -> Inference:
 
 
 def infer_type(samples: Sequence[bytes]) -> str:
-    """Return the narrowest type that all samples fit without loss."""
-    for name, fits in TESTS:
+    """Return the narrowest type that all samples fit without loss; VARCHAR if there is no sample."""
+    for name, fits in TESTS if samples else ():
         if all(map(fits, samples)):
             return name
     return "VARCHAR" if all(map(_is_text, samples)) else "BLOB"
@@ -109,9 +110,9 @@ def _note(field: bytes) -> str:
 
 def _free_name(name: str, taken: Sequence[Column]) -> str:
     """Return `name`, or `name_1`, … when a column has it already; names compare without case."""
-    names = {column.name.lower() for column in (*taken, KEY_COLUMN)}
+    names = {fold(column.name) for column in (*taken, KEY_COLUMN)}
     candidate, number = name, 0
-    while candidate.lower() in names:
+    while fold(candidate) in names:
         number += 1
         candidate = f"{name}_{number}"
     return candidate

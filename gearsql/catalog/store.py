@@ -15,6 +15,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Protocol
 
+from gearsql.catalog.names import fold
 from gearsql.catalog.stored import from_json, to_json
 from gearsql.catalog.table import Glob, Table
 from gearsql.errors import AccessDeniedError, Error, OperationalError, TableExistsError, UnknownTableError
@@ -147,7 +148,7 @@ def undeclared(pattern: str) -> Table:
 
 
 def _table_key(name: str) -> str:
-    return f"{{gearsql}}:table:{name.lower()}"
+    return f"{{gearsql}}:table:{fold(name)}"
 
 
 def _inferred_key(pattern: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gearsql.catalog.names import fold
 from gearsql.catalog.table import Column, FieldSource, Glob, Table
 
 PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
@@ -29,7 +30,7 @@ def _template(table: Table) -> str | None:
     pattern = table.keys.pattern.decode(errors="replace") if isinstance(table.keys, Glob) else ""
     if not pattern or SPECIAL.search(pattern) or "**" in pattern:
         return None
-    taken = {column.name.lower() for column in table.columns}
+    taken = {fold(column.name) for column in table.columns}
     text = pattern.replace("{", "{{").replace("}", "}}").replace("'", "''")
     while "*" in text:
         name = next(name for name in _placeholder_names() if name not in taken)

@@ -92,10 +92,13 @@ class ShardConnection:
 
     def send(self, *commands: Command) -> None:
         """Send commands in one write; each has one reply to read."""
+        self.send_packed(self._connection.pack_commands(commands))
+
+    def send_packed(self, commands: list[bytes]) -> None:
+        """Send commands that are in the protocol's form already."""
         # redis-py would connect anew by itself, and a stage's next frame is only on its own connection.
         self._refuse_if_closed()
-        packed = self._connection.pack_commands(commands)
-        self._do(self._connection.send_packed_command, packed, check_health=False)
+        self._do(self._connection.send_packed_command, commands, check_health=False)
 
     def read(self) -> Any:
         """Return the next reply; raise our error for an error reply."""
@@ -109,7 +112,11 @@ class ShardConnection:
     def ask_all(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one write and return all replies; an error reply is returned, not raised."""
         self.send(*commands)
-        return [self._read_or_error() for _ in commands]
+        return self.read_all(len(commands))
+
+    def read_all(self, count: int) -> list[Any]:
+        """Return the next `count` replies; an error reply is returned, not raised."""
+        return [self._read_or_error() for _ in range(count)]
 
     def is_idle(self) -> bool:
         """Tell whether the connection can be used again: open, and nothing left to read."""

@@ -1,0 +1,112 @@
+"""Our own statements, carried out on the catalog: CREATE TABLE, DROP TABLE, SHOW TABLES, DESCRIBE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gearsql.catalog.glob import scan_pattern
+from gearsql.catalog.table import Column, FieldSource, Glob, KeySource, KeyTemplate, PlaceholderSource, Table
+from gearsql.cluster.tables import Tables
+from gearsql.errors import Error, Position, ProgrammingError
+from gearsql.sql.statements import CreateTable, Describe, DropTable, ShowTables
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Rows of text with the names of their columns."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def declare(tables: Tables, statement: CreateTable | DropTable | ShowTables | Describe) -> Listing | None:
+    """Carry out a statement; None: it has no rows."""
+    match statement:
+        case CreateTable():
+            _create(tables, statement)
+            return None
+        case DropTable():
+            _drop(tables, statement)
+            return None
+        case ShowTables():
+            return _show(tables)
+        case Describe():
+            return _describe(tables, statement)
+
+
+def _create(tables: Tables, statement: CreateTable) -> None:
+    table = Table(
+        statement.name,
+        statement.keys,
+        _columns(tables, statement),
+        declared=True,
+        on_error=statement.on_error,
+        null_values=statement.null_values,
+    )
+    try:
+        tables.catalog.create(table, replace=statement.replace, if_not_exists=statement.if_not_exists)
+    except Error as error:
+        raise located(error, statement.name_position, statement.text) from None
+
+
+def _columns(tables: Tables, statement: CreateTable) -> tuple[Column, ...]:
+    if statement.columns is not None:
+        return statement.columns
+    columns = tables.columns_of(statement.keys)
+    if len(columns) > len(statement.keys.placeholders):
+        return columns
+    pattern = scan_pattern(statement.keys).decode(errors="replace")
+    raise ProgrammingError(
+        f"no hash has a key like {pattern}, so there is nothing to infer columns from",
+        position=statement.name_position,
+        text=statement.text,
+        hint=f"list the columns: CREATE TABLE {statement.name} (name VARCHAR, …) WITH (…)",
+    )
+
+
+def _drop(tables: Tables, statement: DropTable) -> None:
+    try:
+        tables.catalog.drop(statement.name, if_exists=statement.if_exists)
+    except Error as error:
+        raise located(error, statement.name_position, statement.text) from None
+
+
+def _show(tables: Tables) -> Listing:
+    found = [table for name in tables.catalog.names() if (table := tables.catalog.find(name))]
+    return Listing(("name", "key"), tuple((table.name, shown_keys(table.keys)) for table in found))
+
+
+def _describe(tables: Tables, statement: Describe) -> Listing:
+    try:
+        table = tables.find(statement.name)
+    except Error as error:
+        raise located(error, statement.name_position, statement.text) from None
+    rows = tuple((column.name, column.type, _shown_source(column, table)) for column in table.all_columns)
+    return Listing(("column_name", "column_type", "source"), rows)
+
+
+def located(error: Error, position: Position, text: str) -> Error:
+    """Return the error with its place in the statement."""
+    error.position, error.text = position, text
+    return error
+
+
+def shown_keys(keys: KeyTemplate | Glob) -> str:
+    """Return a glob as it is, a template as a user writes it."""
+    if isinstance(keys, Glob):
+        return keys.pattern.decode(errors="replace")
+    literals = [literal.decode(errors="replace") for literal in keys.literals]
+    escaped = [literal.replace("{", "{{").replace("}", "}}") for literal in literals]
+    names = [f"{{{name}}}" for name in keys.placeholders]
+    return escaped[0] + "".join(name + literal for name, literal in zip(names, escaped[1:], strict=True))
+
+
+def _shown_source(column: Column, table: Table) -> str:
+    match column.source:
+        case KeySource():
+            return "key"
+        case PlaceholderSource(index):
+            assert isinstance(table.keys, KeyTemplate)
+            return f"key, {{{table.keys.placeholders[index]}}}"
+        case FieldSource(field):
+            return f"field {field.decode(errors='replace')}"

@@ -1,0 +1,161 @@
+"""Rows → hashes, as fast as the servers take them: DuckDB writes the protocol, we find the shard.
+
+One HSET for each row; a NULL is no field, and a column that is in the key is none either. Each shard works
+on one chunk of commands while the next one is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import duckdb
+from redis.crc import key_slot
+
+from gearsql.catalog.names import fold
+from gearsql.catalog.table import KeyTemplate
+from gearsql.cluster.connection import ShardConnection
+from gearsql.cluster.shards import Shards
+from gearsql.cluster.topology import SLOTS
+from gearsql.errors import DataError, Error, UnknownColumnError
+
+ROW = "_row"
+"""A placeholder for the number of the row, from 1."""
+
+CHUNK = 1000
+FETCHED = 20_000
+
+
+@dataclass
+class Loaded:
+    """How many rows became hashes, and how many had nothing but NULLs to store."""
+
+    hashes: int = 0
+    empty: int = 0
+
+
+def load(
+    shards: Shards,
+    rows: duckdb.DuckDBPyRelation,
+    keys: KeyTemplate,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Loaded:
+    """Write each row as the hash that `keys` names; existing hashes keep fields that the row has not.
+
+    Values are stored as DuckDB casts them to text, BLOBs as they are. Raises on the first refused command.
+    """
+    loaded = Loaded()
+    lanes = _lanes(shards)
+    for batch in _batches(rows.project(commands(rows, keys))):
+        for key, command in batch:
+            if key is None:
+                raise DataError("a placeholder of the key is NULL in a row, so the row has no key")
+            if command is None:
+                loaded.empty += 1
+            else:
+                lanes[key_slot(key)].add(command)
+                loaded.hashes += 1
+        progress(loaded.hashes + loaded.empty)
+    for lane in set(lanes):
+        lane.finish()
+    return loaded
+
+
+def commands(rows: duckdb.DuckDBPyRelation, keys: KeyTemplate) -> str:
+    """Return a projection of `rows` to the key and its HSET command, both BLOBs.
+
+    The command is NULL for a row without values. Raises UnknownColumnError for an unknown placeholder.
+    """
+    columns = {fold(name): name for name in rows.columns}
+    key = _concatenated([_literal(keys.literals[0]), *_key_parts(keys, columns)])
+    in_key = {fold(name) for name in keys.placeholders}
+    types = dict(zip(rows.columns, map(str, rows.types), strict=True))
+    fields = [name for name in rows.columns if fold(name) not in in_key]
+    pairs = [_pair(name, _bytes(_quoted(name), types[name])) for name in fields]
+    count = " + ".join(f"(CASE WHEN {_quoted(name)} IS NULL THEN 0 ELSE 2 END)" for name in fields) or "0"
+    head = f"encode('*' || ({count} + 2)::VARCHAR || e'\\r\\n$4\\r\\nHSET\\r\\n')"
+    command = _concatenated([head, _bulk(key), *pairs])
+    return f"{key} AS key, CASE WHEN {count} = 0 THEN NULL ELSE {command} END AS command"
+
+
+def _key_parts(keys: KeyTemplate, columns: dict[str, str]) -> Iterator[str]:
+    for name, literal in zip(keys.placeholders, keys.literals[1:], strict=True):
+        if fold(name) in columns:
+            yield f"encode({_quoted(columns[fold(name)])}::VARCHAR)"
+        elif name == ROW:
+            yield "encode((row_number() OVER ())::VARCHAR)"
+        else:
+            near = tuple(get_close_matches(name, columns.values()))
+            hint = f"columns are {', '.join(columns.values())}; {{{ROW}}} is the row's number"
+            raise UnknownColumnError(f"the file has no column {name}", candidates=near, hint=hint)
+        yield _literal(literal)
+
+
+def _pair(name: str, value: str) -> str:
+    both = _concatenated([_bulk(_literal(name.encode())), _bulk(value)])
+    return f"CASE WHEN {_quoted(name)} IS NULL THEN ''::BLOB ELSE {both} END"
+
+
+def _bulk(value: str) -> str:
+    return f"encode('$' || octet_length({value})::VARCHAR || e'\\r\\n') || {value} || encode(e'\\r\\n')"
+
+
+def _bytes(column: str, type_: str) -> str:
+    return column if type_ == "BLOB" else f"encode({column}::VARCHAR)"
+
+
+def _concatenated(parts: list[str]) -> str:
+    return "(" + " || ".join(parts) + ")"
+
+
+def _literal(value: bytes) -> str:
+    return "'" + "".join(f"\\x{byte:02X}" for byte in value) + "'::BLOB"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _batches(relation: duckdb.DuckDBPyRelation) -> Iterator[list[tuple[bytes | None, bytes | None]]]:
+    for batch in relation.to_arrow_reader(FETCHED):
+        yield list(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
+
+
+def _lanes(shards: Shards) -> list[_Lane]:
+    """Return the lane of each slot."""
+    lanes: dict[int, _Lane] = {}
+    for shard in shards.all:
+        lane = _Lane(shards.connection(shard))
+        for first, last in shard.slots:
+            lanes |= dict.fromkeys(range(first, last + 1), lane)
+    return [lanes[slot] for slot in range(SLOTS)]
+
+
+class _Lane:
+    """The commands on their way to one shard."""
+
+    def __init__(self, connection: ShardConnection) -> None:
+        self._connection = connection
+        self._chunk: list[bytes] = []
+        self._sent = 0
+
+    def add(self, command: bytes) -> None:
+        self._chunk.append(command)
+        if len(self._chunk) == CHUNK:
+            self._send()
+
+    def finish(self) -> None:
+        self._send()
+        self._read()
+
+    def _send(self) -> None:
+        self._read()
+        self._connection.send_packed([b"".join(self._chunk)])
+        self._sent, self._chunk = len(self._chunk), []
+
+    def _read(self) -> None:
+        for reply in self._connection.read_all(self._sent):
+            if isinstance(reply, Error):
+                raise reply
+        self._sent = 0

@@ -1,0 +1,98 @@
+"""A connection: the shards, the catalog, and perhaps a server of its own."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, Self
+
+from gearsql import errors
+from gearsql.cluster.presence import Wanted
+from gearsql.dbapi.cursor import Cursor
+from gearsql.embedded import Cluster
+from gearsql.engine import Engine
+from gearsql.errors import InterfaceError, NotSupportedError
+
+
+def connect(
+    url: str | None = None, *, reader: Wanted = "auto", timeout: float | None = None, **options: Any
+) -> Connection:
+    """Connect to a server or cluster by redis://, rediss:// or unix:// URL.
+
+    Without `url`: $GEARSQL_URL, or else a server of this connection's own, which ends with it. `reader` says
+    who reads the keys: 'module' (in the servers), 'portable' (this client, slower), or 'auto'. `timeout`
+    bounds each query in seconds. Further options are redis-py's (username, password, ssl_ca_certs, …).
+    """
+    url = url or os.environ.get("GEARSQL_URL")
+    server = Cluster(1) if url is None else None
+    try:
+        return Connection(Engine(url or _url_of(server), options, reader=reader, timeout=timeout), server)
+    except BaseException:
+        if server is not None:
+            server.stop()
+        raise
+
+
+def _url_of(server: Cluster | None) -> str:
+    assert server is not None
+    return server.url
+
+
+class Connection:
+    """PEP 249 connection. There are no transactions: each query reads what is there."""
+
+    Warning = errors.Warning
+    Error = errors.Error
+    InterfaceError = errors.InterfaceError
+    DatabaseError = errors.DatabaseError
+    DataError = errors.DataError
+    OperationalError = errors.OperationalError
+    IntegrityError = errors.IntegrityError
+    InternalError = errors.InternalError
+    ProgrammingError = errors.ProgrammingError
+    NotSupportedError = errors.NotSupportedError
+
+    def __init__(self, engine: Engine, server: Cluster | None = None) -> None:
+        """Use connect(); `server` is stopped by close()."""
+        self._engine: Engine | None = engine
+        self._server = server
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the statements; raises InterfaceError when the connection is closed."""
+        if self._engine is None:
+            raise InterfaceError("the connection is closed")
+        return self._engine
+
+    def cursor(self) -> Cursor:
+        """Return a new cursor."""
+        return Cursor(self)
+
+    def execute(self, operation: str, parameters: Any = None) -> Cursor:
+        """Return a new cursor that has executed the statement."""
+        return self.cursor().execute(operation, parameters)
+
+    def commit(self) -> None:
+        """Do nothing: there is nothing to commit."""
+        _ = self.engine
+
+    def rollback(self) -> None:
+        """Raise: there is nothing to take back."""
+        _ = self.engine
+        raise NotSupportedError("there are no transactions")
+
+    def close(self) -> None:
+        """Disconnect, and end the connection's own server; again is an error, as PEP 249 wants."""
+        self.engine.close()
+        self._engine = None
+        if self._server is not None:
+            self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._engine is not None:
+            self.close()

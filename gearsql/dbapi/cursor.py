@@ -1,0 +1,115 @@
+"""A cursor: executes a statement, hands over its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+
+from gearsql.dbapi.rows import Rows
+from gearsql.engine import Answer, Progress
+from gearsql.errors import InterfaceError, NotSupportedError, Warning
+
+if TYPE_CHECKING:
+    from gearsql.dbapi.connection import Connection
+
+Description = tuple[str, str, None, None, None, None, None]
+Row = tuple[Any, ...]
+
+
+class Cursor:
+    """PEP 249 cursor. Values are the Python objects that DuckDB's own fetchall gives."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Use Connection.cursor()."""
+        self.connection = connection
+        self.arraysize = 1
+        self.messages: list[tuple[type[Warning], Warning]] = []
+        """What a statement's answer does not tell, such as values read as NULL; PEP 249's extension."""
+        self.progress: Progress | None = None
+        """Called with (keys done, keys in all) while a query runs, on another thread."""
+        self._answer: Answer | None = None
+        self._rows: Rows | None = None
+        self._closed = False
+
+    @property
+    def description(self) -> list[Description] | None:
+        """Name and DuckDB type of each column; None before a statement and after one without rows."""
+        columns = self._answer.columns if self._answer else None
+        return [(c.name, c.type, None, None, None, None, None) for c in columns] if columns else None
+
+    @property
+    def rowcount(self) -> int:
+        """The number of rows of the last query, else -1."""
+        return self._answer.table.num_rows if self._answer and self._answer.table is not None else -1
+
+    def execute(self, operation: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Self:
+        """Run a statement: `?` takes its values from a sequence, `$name` from a mapping."""
+        self._require_open()
+        self._answer, self._rows = None, None
+        self.messages.clear()
+        self._answer = self.connection.engine.run(operation, parameters, self.progress)
+        self.messages += [(Warning, Warning(note)) for note in self._answer.notes]
+        if self._answer.table is not None:
+            self._rows = Rows(self._answer.table)
+        return self
+
+    def executemany(self, operation: str, seq_of_parameters: Sequence[Any]) -> None:
+        """Raise: no statement of ours is worth repeating."""
+        self._require_open()
+        raise NotSupportedError("executemany: queries are executed one by one, and there is no INSERT")
+
+    def fetchone(self) -> Row | None:
+        """Return the next row, None after the last."""
+        return self._fetching().one()
+
+    def fetchmany(self, size: int | None = None) -> list[Row]:
+        """Return the next `size` rows (default: arraysize), fewer at the end."""
+        return self._fetching().many(self.arraysize if size is None else size)
+
+    def fetchall(self) -> list[Row]:
+        """Return the rows that are left."""
+        return self._fetching().all()
+
+    def fetch_arrow_table(self) -> pa.Table:
+        """Return the whole answer as a pyarrow Table, however much was fetched before."""
+        self._fetching()
+        assert self._answer is not None
+        return self._answer.table
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield the rows that are left."""
+        return iter(self.fetchone, None)
+
+    def setinputsizes(self, sizes: Sequence[Any]) -> None:
+        """Do nothing; PEP 249 allows it."""
+
+    def setoutputsize(self, size: int, column: int | None = None) -> None:
+        """Do nothing; PEP 249 allows it."""
+
+    def close(self) -> None:
+        """Free the answer; the cursor cannot be used any more."""
+        self._require_open()
+        self._closed, self._answer, self._rows = True, None, None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._closed:
+            self._closed, self._answer, self._rows = True, None, None
+
+    def _fetching(self) -> Rows:
+        self._require_open()
+        if self._rows is None:
+            raise InterfaceError("there are no rows to fetch: execute a query first")
+        return self._rows
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the cursor is closed")
+        _ = self.connection.engine

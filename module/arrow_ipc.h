@@ -4,7 +4,7 @@
  * and the end marker, concatenated. Follows the Arrow columnar format's "Serialization and Interprocess Communication"
  * (metadata version V5, little-endian) and "The Arrow C data interface".
  *
- * A format that is not named in arrow_layout.c (views, run-end encoding, dictionaries inside dictionaries) is refused
+ * A format that is not named in arrow_layout.c (views, run-end encoding), and a dictionary of nested values, is is refused
  * by name, never written wrongly.
  */
 #ifndef GEARS_ARROW_IPC_H

@@ -23,7 +23,8 @@ def module() -> list[Extension]:
     headers = sorted(map(str, Path("module").glob("*.h")))
     if not sources:
         return []
-    macros: list[tuple[str, str | None]] = [("GEARS_VERSION", f'"{version()}"')]
+    # -std=c17 alone hides POSIX and dladdr.
+    macros: list[tuple[str, str | None]] = [("GEARS_VERSION", f'"{version()}"'), ("_GNU_SOURCE", "1")]
     return [
         Extension(
             "gearsql._module.gearsql",

@@ -85,9 +85,9 @@ static bool decode_version(decoder *d, const char *word, const char *what, const
     if (!expect(d, word)) return false;
     bool same = next_text(d, what, &theirs) && strcmp(theirs, ours) == 0;
     if (!same && theirs != NULL && d->error == NULL) {
-        char *found = gears_escape(theirs, strlen(theirs), 64, true);
-        refuse(d, "GEARSVERSION expected=%s found=%s what=%s", ours, found ? found : "?", what);
-        free(found);
+        char *asked = gears_escape(theirs, strlen(theirs), 64, true);
+        refuse(d, "GEARSVERSION expected=%s found=%s what=%s", asked ? asked : "?", ours, what);
+        free(asked);
     }
     free(theirs);
     return same;

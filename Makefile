@@ -45,7 +45,7 @@ build: $(VENV)/dev
 	$(BIN)/python setup.py -q build_ext --inplace
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info gearsql/_module .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist *.egg-info gearsql/_module/*.so .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,1 @@
+"""Holds the server module after a build: a shared library that servers load; nothing to import."""

@@ -1,12 +1,18 @@
-"""The leaf sources of the module (no server, no Python, no DuckDB in them) as one library, checked for undefined behaviour."""
+"""The leaf sources of the module (no server, Python or DuckDB in them) as one library of their own.
+
+It checks itself for undefined behaviour, and gearsql.native is led to it.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from gearsql import native
 
 MODULE = Path(__file__).parents[2] / "module"
 FLAGS = ["-std=c17", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-fPIC", "-shared"]
@@ -25,3 +31,12 @@ def leaf_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def leafs(leaf_library: Path) -> ctypes.CDLL:
     return ctypes.CDLL(str(leaf_library))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def native_calls_the_leafs(leaf_library: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEARSQL_MODULE", str(leaf_library))
+        native._library.cache_clear()
+        yield
+    native._library.cache_clear()

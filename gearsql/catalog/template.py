@@ -52,7 +52,8 @@ def _tokens(text: str) -> list[Token]:
     try:
         tree = load("key_template").parse(text)
     except UnexpectedInput as error:
-        start = len(text) if error.pos_in_stream is None or error.pos_in_stream < 0 else error.pos_in_stream
+        ended = getattr(getattr(error, "token", None), "type", None) == "$END"
+        start = len(text) if ended or error.pos_in_stream is None else error.pos_in_stream
         raise SqlSyntaxError(
             _explain(text, start), position=Position(start, start + 1), text=text, hint=_BRACES
         ) from error

@@ -60,7 +60,7 @@ class Binder:
         self._connection.close()
 
     def bind(self, query: Query, table: Table, parameters: Parameters = None) -> BoundQuery:
-        """Bind a query on its table. Errors are Programming- or NotSupportedErrors with a place in its text."""
+        """Bind a query on its table; errors are Programming- or NotSupportedErrors, with a place in its text."""
         with self._lock:
             try:
                 return self._bind(query, table, parameters)

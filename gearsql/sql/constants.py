@@ -66,7 +66,7 @@ def _decimal(value: decimal.Decimal) -> str:
     _, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     scale = max(-exponent, 0)
-    width = max(len(digits) + max(exponent, 0), scale + (len(digits) <= scale))
+    width = max(len(digits) + max(exponent, 0), scale + (len(digits) < scale))
     if width > _MAX_WIDTH:
         return _cast(repr(float(value)), "DOUBLE")
     return _cast(f"{value:f}", f"DECIMAL({width},{scale})")

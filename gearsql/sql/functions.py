@@ -68,8 +68,8 @@ def known_functions() -> Functions:
     """Read DuckDB's catalog once for each process."""
     rows = _catalog()
     # A name is refused if any of its forms is.
-    reasons = {name: _refusal(name, kind, stability) for name, kind, stability, _ in rows}
-    refused = {name: reason for name, reason in reasons.items() if reason}
+    reasons = [(name, _refusal(name, kind, stability)) for name, kind, stability, _ in rows]
+    refused = {name: reason for name, reason in reasons if reason}
     allowed = {name for name, *_ in rows} - refused.keys()
     aggregates = {name for name, kind, *_ in rows if kind == "aggregate"} & allowed
     aliases = {name: first for name, _, _, first in rows if first}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from gearsql.errors import NotSupportedError
+import re
+
+from gearsql.errors import Error, NotSupportedError, Position, SqlSyntaxError
 from gearsql.sql.ddl import parse_ddl
 from gearsql.sql.shape import check_shape, source
 from gearsql.sql.statements import Explain, Query, Statement
 from gearsql.sql.syntax import read_query
 from gearsql.sql.tokens import first_word, tokens
 
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _OWN = ("CREATE", "DROP", "SHOW", "DESCRIBE", "DESC")
 
 
@@ -17,12 +20,20 @@ def parse(text: str) -> Statement:
 
     Names are not looked up here: Query.table_name says which table bind() wants.
     """
+    _check_characters(text)
     word = first_word(text).text.upper()
     if word in _OWN:
         return parse_ddl(text)
     if word == "EXPLAIN":
         return Explain(text, _query(text, _after_explain(text)))
     return _query(text, text)
+
+
+def _check_characters(text: str) -> None:
+    """NUL ends a text for DuckDB, and a lone surrogate is no character."""
+    bad = _UNWRITABLE.search(text)
+    if bad:
+        raise SqlSyntaxError(f"no text can hold {bad[0]!r}", position=Position(*bad.span()), text=text)
 
 
 def _after_explain(text: str) -> str:
@@ -34,7 +45,11 @@ def _after_explain(text: str) -> str:
 
 
 def _query(text: str, query: str) -> Query:
-    syntax = read_query(query)
-    check_shape(syntax)
+    try:
+        syntax = read_query(query)
+        check_shape(syntax)
+    except Error as error:
+        error.text = text
+        raise
     name, position = source(syntax)
     return Query(text, syntax, name, position)

@@ -18,7 +18,7 @@ _UNIMPORTANT = {"alias", "query_location", "query_location_length", "is_operator
 
 @dataclass(frozen=True)
 class Plan:
-    """An unoptimised plan, bare of what changes no answer. It has `nodes`, or DuckDB's `refusal`, or neither."""
+    """An unoptimised plan, bare of what changes no answer: `nodes`, or DuckDB's `refusal`, or neither."""
 
     nodes: list[Node] | None
     refusal: Node | None = None
@@ -37,10 +37,9 @@ class Plan:
 def plan_of(connection: duckdb.DuckDBPyConnection, text: str) -> Plan:
     """Bind a SELECT and return its plan; nothing runs."""
     try:
-        row = connection.execute("SELECT json_serialize_plan(?, optimize := false)", [text]).fetchone()
+        row = connection.execute("SELECT json_serialize_plan(?, optimize := false)", [text]).fetchall()[0]
     except duckdb.Error:
         return Plan(None)
-    assert row is not None
     answer = json.loads(row[0], object_hook=_bare)
     return Plan(None, answer) if answer["error"] else Plan(answer["plans"])
 
@@ -59,7 +58,7 @@ def _read_by(get: Node) -> Iterator[str]:
 
 
 def _bare(node: Node) -> Node:
-    """Leave out what does not matter, and spell the same things alike. Called for each dict, innermost first."""
+    """Leave out what does not matter, and spell the same things alike. Called on each dict, from within."""
     for key in _UNIMPORTANT:
         node.pop(key, None)
     if "qname" in node:

@@ -77,7 +77,8 @@ def _name_only(text: str, place: Position) -> Position:
 
 def _check_source(syntax: Syntax, table: Node) -> None:
     kind = table["type"]
-    place = syntax.position(table) or first_word(syntax.text).position
+    # Of a join, the second table is the one too many.
+    place = syntax.position(table.get("right", table)) or first_word(syntax.text).position
     if kind != "BASE_TABLE":
         _refuse(syntax, _SOURCES.get(kind, f"{kind} in FROM"), place)
     if syntax.text[place.start] == "'":

@@ -1,0 +1,152 @@
+"""What is not supported is refused at its place: never skipped, never left to run."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gearsql.errors import Error, NotSupportedError, ProgrammingError, UnknownColumnError, UnknownTableError
+from gearsql.sql.functions import known_functions
+
+# text → what the caret is under
+SHAPES = {
+    "select a.dest from flights a join flights b using (id)": "flights b",
+    "select 1 from flights, flights f": "flights f",
+    "select 1 from (select dest from flights)": "(select dest from flights)",
+    "select (select 1) from flights": "(select 1)",
+    "select dest from flights where distance in (select 1)": "distance in (select 1)",
+    "select dest from flights where exists (select 1)": "exists (select 1)",
+    "select dest from flights where carrier = any (['UA'])": "carrier = any (['UA'])",
+    "with c as (select 1) select dest from flights": "with",
+    "select dest from flights union all select dest from flights": "union",
+    "select dest from flights intersect select dest from flights": "intersect",
+    "(select dest from flights) except select dest from flights": "except",
+    "select row_number() over (order by dest) from flights": "row_number() over (order by dest)",
+    "select sum(distance) over w from flights window w as ()": "sum(distance) over w",
+    "select dest from flights qualify distance > 1": "qualify",
+    "select count(*) from flights group by grouping sets ((dest), ())": "grouping",
+    "select count(*) from flights group by rollup (dest, origin)": "rollup",
+    "select count(*) from flights group by cube (dest)": "cube",
+    "select count(*) from flights group by ()": "group",
+    "select grouping(dest) from flights group by dest": "grouping(dest)",
+    "select distinct on (dest) carrier from flights": "dest",
+    "values (1)": "1",
+    "pivot flights on dest using count(*)": "pivot",
+    "select dest from flights tablesample 10%": "flights tablesample 10%",
+    "select dest from flights using sample 3": "using",
+    "select dest from flights limit 10%": "10",
+    "select dest from flights limit 1 + 1": "1 + 1",
+    "select dest from flights limit (select 1)": "(select 1)",
+    "select 1 from range(10)": "range(10)",
+    "select 1 from read_csv('/etc/passwd')": "read_csv('/etc/passwd')",
+    "select 1": "select",
+    "select dest from main.flights": "main.flights",
+    "select f.x from flights f(x)": "flights f(x)",
+    "select dest from flights at (version => 1)": "flights at (version => 1)",
+    "select columns('d.*') from flights": "columns('d.*')",
+    "select min(columns(*)) from flights": "*",
+    "select * rename (dest as d) from flights": "* rename (dest as d)",
+    "select * like 'd%' from flights": "*",
+    "select count(flights.*) from flights": "flights.*",
+    "select #1 from flights": "#1",
+    "select unnest([1, 2]) from flights": "unnest([1, 2])",
+    "select dest.lower() from flights": "dest.lower()",
+    "select main.lower(dest) from flights": "main.lower(dest)",
+    "select sum(distance) export_state from flights": "sum(distance) export_state",
+    "select flights from flights": "flights",
+    "select rowid from flights": "rowid",
+    "select flights.rowid from flights": "flights.rowid",
+    "select now() from flights": "now()",
+    "select today() from flights": "today()",
+    "select current_date from flights": "current_date",
+    "select dest from flights where ts < current_timestamp": "current_timestamp",
+    "select current_user from flights": "current_user",
+    "select current_date as d, dest as current_date from flights": "current_date",
+    "select age(ts) from flights": "age(ts)",
+    "select random() from flights": "random()",
+    "select dest from flights order by uuid()": "uuid()",
+    "select dest from flights where random() < 0.5": "random()",
+    "select sum(random()) from flights": "random()",
+    "select count(*) filter (where random() > 0) from flights": "random()",
+    "select list(dest order by random()) from flights": "random()",
+    "select getvariable('x') from flights": "getvariable('x')",
+    "select current_setting('threads') from flights": "current_setting('threads')",
+    "select error('x') from flights": "error('x')",
+    "select nextval('s') from flights": "nextval('s')",
+    "select finalize(dest) from flights": "finalize(dest)",
+    "select json_serialize_sql('select 1') from flights": "json_serialize_sql('select 1')",
+    "select pg_sleep(5) from flights": "pg_sleep(5)",
+    "select get_block_size('x') from flights": "get_block_size('x')",
+    "insert into flights values (1)": "insert",
+    "update flights set dest = 'x'": "update",
+    "delete from flights": "delete",
+    "copy flights to '/tmp/x'": "copy",
+    "attach '/tmp/x'": "attach",
+    "set threads = 1": "set",
+    "pragma version": "pragma",
+    "call pragma_version()": "call",
+    "install httpfs": "install",
+    "load httpfs": "load",
+    "begin": "begin",
+    "summarize flights": "summarize",
+    "prepare p as select 1": "prepare",
+}
+
+
+def refused(front: Callable[..., object], text: str) -> Error:
+    with pytest.raises(Error) as raised:
+        front(text)
+    error = raised.value
+    assert error.text == text and error.position is not None
+    return error
+
+
+@pytest.mark.parametrize(("text", "under"), SHAPES.items())
+def test_the_refusal_points_at_the_place(front: Callable[..., object], text: str, under: str) -> None:
+    error = refused(front, text)
+    assert isinstance(error, NotSupportedError)
+    assert error.position is not None
+    assert text[error.position.start : error.position.end] == under
+    assert "not supported" in error.message
+
+
+def test_a_table_in_single_quotes_would_be_a_file(front: Callable[..., object]) -> None:
+    error = refused(front, "select dest from 'flight:*'")
+    assert isinstance(error, ProgrammingError)
+    assert error.hint == 'use double quotes: "flight:*"'
+
+
+def test_an_unknown_column_knows_the_near_names_and_its_place(front: Callable[..., object]) -> None:
+    text = "select count(*) from flights where 'é' = dest and distanse > 5"
+    error = refused(front, text)
+    assert isinstance(error, UnknownColumnError)
+    assert error.candidates[0] == "distance"
+    assert error.position is not None
+    assert text[error.position.start : error.position.end] == "distanse"
+
+
+@pytest.mark.parametrize(
+    ("text", "under"),
+    [
+        ("select flights.nme from flights", "flights.nme"),
+        ("select * exclude (nme) from flights", "* exclude (nme)"),
+        ("select list_transform([1], lambda x: y) from flights", "y"),
+        ("select count(*) from flights order by nme", "nme"),
+    ],
+)
+def test_unknown_columns_everywhere(front: Callable[..., object], text: str, under: str) -> None:
+    error = refused(front, text)
+    assert type(error) is UnknownColumnError
+    assert error.position is not None
+    assert text[error.position.start : error.position.end] == under
+
+
+def test_an_unknown_qualifier_is_an_unknown_table(front: Callable[..., object]) -> None:
+    assert isinstance(refused(front, "select x.dest from flights"), UnknownTableError)
+    assert isinstance(refused(front, "select x.* from flights"), UnknownTableError)
+    assert isinstance(refused(front, "select flights.dest from flights f"), UnknownTableError)
+
+
+def test_no_function_that_is_refused_gets_through_in_any_letter_case(front: Callable[..., object]) -> None:
+    for name in known_functions().refused:
+        quoted = '"' + name.upper() + '"'
+        assert isinstance(refused(front, f"select {quoted}(dest) from flights"), NotSupportedError), name

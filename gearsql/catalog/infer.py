@@ -75,13 +75,13 @@ def _is_timestamp(value: bytes) -> bool:
 
 
 def _is_double(value: bytes) -> bool:
-    """Integers among fractions have to be exact as DOUBLE, so that no two of them become one."""
+    """Integers among fractions have to be BIGINTs that are exact as DOUBLE: no two of them become one."""
     if not JSON_NUMBER.fullmatch(value):
         return False
     number = float(value)
     if number in (float("inf"), float("-inf")):
         return False
-    return not INTEGER.fullmatch(value) or (len(value) <= LONGEST_INTEGER and int(number) == int(value))
+    return not INTEGER.fullmatch(value) or value == b"-0" or (_is_bigint(value) and int(number) == int(value))
 
 
 def _is_text(value: bytes) -> bool:

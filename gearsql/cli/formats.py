@@ -76,7 +76,9 @@ def json(answer: pa.Table, types: Sequence[str]) -> Lines:
     yield "[]" if before == "[" else "]"
 
 
-FORMATS: dict[str, Callable[[pa.Table, Sequence[str]], Lines]] = {
+Format = Callable[[pa.Table, Sequence[str]], Lines]
+
+FORMATS: dict[str, Format] = {
     "table": table,
     "csv": csv_lines,
     "json": json,

@@ -9,6 +9,7 @@ import redis
 from gearsql.errors import (
     AccessDeniedError,
     CancelledError,
+    DataError,
     Error,
     InternalError,
     MisfitError,
@@ -16,7 +17,7 @@ from gearsql.errors import (
     ResourceLimitError,
     ShardError,
     ShardUnreachableError,
-    TypeMismatchError,
+    SlotsNotCoveredError,
     VersionMismatchError,
 )
 
@@ -33,6 +34,8 @@ def error_from_reply(shard: str, reply: redis.RedisError) -> Error:
             return _access_denied(shard, str(reply))
         case redis.BusyLoadingError():
             return ShardError(f"{shard} is loading its data", shard=shard, hint="try again when it is done")
+        case redis.exceptions.MovedError() | redis.exceptions.AskError():
+            return SlotsNotCoveredError(f"{shard} does not serve a slot any more that it served before")
         case redis.ConnectionError() | redis.TimeoutError():
             return ShardUnreachableError(f"cannot reach {shard}: {reply}", shard=shard)
     code, _, text = str(reply).partition(" ")
@@ -46,7 +49,7 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
         case "GEARSVERSION":
             return _version_mismatch(shard, text)
         case "GEARSSQL":
-            return TypeMismatchError(unescape(text))
+            return _from_duckdb(shard, unescape(text))
         case "GEARSLIMIT":
             return ResourceLimitError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSCANCELLED":
@@ -61,6 +64,23 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
     if code == "unknown" and "GEARSQL." in text.upper():
         return ModuleMissingError(f"{shard} has not loaded the gearsql module", shard=shard)
     return ShardError(f"{shard}: {code} {text}".rstrip(), shard=shard)
+
+
+def _from_duckdb(shard: str, message: str) -> Error:
+    # What follows is a line of the stage's own text, which the user did not write.
+    said = message.partition("\n\nLINE ")[0]
+    kind = said.partition(":")[0]
+    match kind:
+        case "Conversion Error" | "Out of Range Error" | "Invalid Input Error":
+            return DataError(said)
+        case "Out of Memory Error":
+            return ResourceLimitError(f"{shard}: {said}", shard=shard)
+        case "INTERRUPT Error" | "Interrupt Error":
+            return CancelledError(f"{shard}: {said}", shard=shard)
+        case "Binder Error" | "Catalog Error" | "Parser Error":
+            return InternalError(f"{shard} cannot bind its stage: {said}")
+        case _:
+            return ShardError(f"{shard}: {said}", shard=shard)
 
 
 def _access_denied(shard: str, text: str) -> AccessDeniedError:

@@ -1,0 +1,27 @@
+"""What a statement ends in: typed columns and their rows, and what else has to be said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from gearsql.sql.bound import ResultColumn
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`table` is None after a statement without rows; `notes` are sentences for the user."""
+
+    columns: tuple[ResultColumn, ...] = ()
+    table: pa.Table | None = None
+    notes: tuple[str, ...] = ()
+
+
+def listing(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Answer:
+    """Return rows of text as an answer."""
+    columns = [pa.array([row[index] for row in rows], pa.string()) for index in range(len(names))]
+    return Answer(
+        tuple(ResultColumn(name, "VARCHAR") for name in names), pa.table(columns, names=list(names))
+    )

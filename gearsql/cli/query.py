@@ -1,0 +1,44 @@
+"""Runs scripts and prints their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import click
+import pyarrow as pa
+
+from gearsql.cli.bar import query_progress
+from gearsql.cli.formats import Format
+from gearsql.cli.script import statements
+from gearsql.cluster.presence import Wanted
+from gearsql.dbapi import Cursor, connect
+
+
+def run_scripts(url: str | None, scripts: Sequence[str], form: Format, reader: str) -> None:
+    """Run all statements in order and print each answer; the first error ends it."""
+    with connect(url, reader=cast(Wanted, reader)) as connection:
+        for script in scripts:
+            for statement in statements(script):
+                with connection.cursor() as cursor:
+                    run_statement(cursor, statement)
+                    print_answer(cursor, form)
+
+
+def run_statement(cursor: Cursor, statement: str) -> None:
+    """Execute with a progress bar; what there is to say beside the rows goes to stderr."""
+    with query_progress() as progress:
+        cursor.progress = progress
+        cursor.execute(statement)
+    for _, message in cursor.messages:
+        click.echo(f"note: {message}", err=True)
+
+
+def print_answer(cursor: Cursor, form: Format) -> None:
+    """Print the rows, if the statement has any."""
+    if cursor.description is None:
+        return
+    types: list[Any] = [column[1] for column in cursor.description]
+    answer: pa.Table = cursor.fetch_arrow_table()
+    for line in form(answer, types):
+        click.echo(line)

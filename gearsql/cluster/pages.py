@@ -1,0 +1,74 @@
+"""The hashes of one shard, page by page, with the fields that a scan wants: SCAN and pipelined HMGET."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gearsql.cluster.connection import Command, ShardConnection
+from gearsql.errors import Error, ShardError
+
+COUNT = 1000
+
+Values = Sequence[bytes | None]
+
+
+@dataclass
+class Page:
+    """Hashes, and how many keys of another type were between them."""
+
+    keys: list[bytes] = field(default_factory=list)
+    values: list[Values] = field(default_factory=list)
+    skipped: int = 0
+
+
+def pages(connection: ShardConnection, pattern: bytes, fields: Sequence[bytes]) -> Iterator[Page]:
+    """Yield every hash whose key matches, exactly once; `values` are those of `fields`.
+
+    SCAN may hand over a key twice, so all keys are remembered.
+    """
+    seen: set[bytes] = set()
+    cursor = b"0"
+    while True:
+        cursor, found = connection.ask("SCAN", cursor, "MATCH", pattern, "COUNT", COUNT)
+        new = [key for key in dict.fromkeys(found) if key not in seen]
+        seen.update(new)
+        if new:
+            yield _page(connection, new, fields)
+        if cursor == b"0":
+            return
+
+
+def _page(connection: ShardConnection, keys: list[bytes], fields: Sequence[bytes]) -> Page:
+    page, doubtful = Page(), []
+    for key, reply in zip(keys, connection.ask_all([_ask(key, fields) for key in keys]), strict=True):
+        match reply:
+            case ShardError() if "WRONGTYPE" in reply.message:
+                page.skipped += 1
+            case Error():
+                raise reply
+            case 0:
+                pass  # HLEN: the key has gone since SCAN saw it.
+            case _ if fields and not any(value is not None for value in reply):
+                doubtful.append(key)
+            case _:
+                page.keys.append(key)
+                page.values.append(reply if fields else ())
+    _add_empty(connection, page, doubtful, len(fields))
+    return page
+
+
+def _ask(key: bytes, fields: Sequence[bytes]) -> Command:
+    return ("HMGET", key, *fields) if fields else ("HLEN", key)
+
+
+def _add_empty(connection: ShardConnection, page: Page, doubtful: list[bytes], width: int) -> None:
+    """Add the keys without any of the fields that are there: a hash without them is a row of NULLs."""
+    replies: list[Any] = connection.ask_all([("EXISTS", key) for key in doubtful]) if doubtful else []
+    for key, exists in zip(doubtful, replies, strict=True):
+        if isinstance(exists, Error):
+            raise exists
+        if exists:
+            page.keys.append(key)
+            page.values.append((None,) * width)

@@ -1,1 +1,8 @@
-"""Text → bound query: parse (lark, sqlglot), then DuckDB binds names and types. Knows nothing of Redis."""
+"""Text → bound query. Knows nothing of Redis.
+
+parse.py      text → statement: lark for our own statements, DuckDB's own parser for queries
+shape.py      closed lists of what a query may be; functions.py: what it may call
+bind.py       query + table + parameters → BoundQuery: DuckDB binds names and types
+normalise.py  references written out; trees.py: as sqlglot's tree, which the split rules edit
+plans.py      the bound plan: two texts mean the same only if their plans are equal
+"""

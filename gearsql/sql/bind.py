@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from gearsql.catalog.names import fold
 from gearsql.catalog.table import Table
-from gearsql.errors import Error, NotSupportedError, Position
+from gearsql.errors import Error, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.bound import BoundQuery, ResultColumn
 from gearsql.sql.faults import fault
 from gearsql.sql.names import check_names
@@ -60,7 +60,7 @@ class Binder:
         self._connection.close()
 
     def bind(self, query: Query, table: Table, parameters: Parameters = None) -> BoundQuery:
-        """Bind a query on its table; errors are Programming- or NotSupportedErrors, with a place in its text."""
+        """Bind a query on its table; errors know their place in the query's text."""
         with self._lock:
             try:
                 return self._bind(query, table, parameters)
@@ -91,7 +91,10 @@ class Binder:
             self._connection.execute(f"DROP TABLE {quote_name(self._table.name)}")
             self._table = None
         columns = ", ".join(f"{quote_name(column.name)} {column.type}" for column in table.all_columns)
-        self._connection.execute(f"CREATE TABLE {quote_name(table.name)} ({columns})")
+        try:
+            self._connection.execute(f"CREATE TABLE {quote_name(table.name)} ({columns})")
+        except duckdb.Error as error:
+            raise ProgrammingError(f"{table.name} is no table for DuckDB: {error}") from error
         self._table = table
 
     def _columns(

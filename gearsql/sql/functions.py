@@ -55,37 +55,42 @@ class Functions:
     """`refused` gives a reason for each name that DuckDB knows and a query may not call.
 
     `aliases` leads from a second name to the first one: listagg and string_agg are one function.
+    `keywords` are words that need quotes as a function's name.
     """
 
     allowed: frozenset[str]
     aggregates: frozenset[str]
     refused: dict[str, str]
     aliases: dict[str, str]
+    keywords: frozenset[str]
 
 
 @functools.cache
 def known_functions() -> Functions:
     """Read DuckDB's catalog once for each process."""
-    rows = _catalog()
+    with open_sandbox() as sandbox:
+        rows: list[tuple[str, str, str | None, str | None]] = sandbox.execute(_FUNCTIONS).fetchall()
+        keywords = sandbox.execute(_KEYWORDS).fetchall()
     # A name is refused if any of its forms is.
     reasons = [(name, _refusal(name, kind, stability)) for name, kind, stability, _ in rows]
     refused = {name: reason for name, reason in reasons if reason}
     allowed = {name for name, *_ in rows} - refused.keys()
     aggregates = {name for name, kind, *_ in rows if kind == "aggregate"} & allowed
     aliases = {name: first for name, _, _, first in rows if first}
-    return Functions(frozenset(allowed), frozenset(aggregates | AGGREGATE_MACROS), refused, aliases)
+    return Functions(
+        frozenset(allowed),
+        frozenset(aggregates | AGGREGATE_MACROS),
+        refused,
+        aliases,
+        frozenset(word for (word,) in keywords),
+    )
 
 
-def _catalog() -> list[tuple[str, str, str | None, str | None]]:
-    kinds = "('scalar', 'aggregate', 'macro')"
-    connection = open_sandbox()
-    try:
-        return connection.execute(
-            "SELECT DISTINCT lower(function_name), function_type, stability, alias_of FROM duckdb_functions()"
-            f" WHERE function_type IN {kinds}"
-        ).fetchall()
-    finally:
-        connection.close()
+_FUNCTIONS = (
+    "SELECT DISTINCT lower(function_name), function_type, stability, alias_of FROM duckdb_functions()"
+    " WHERE function_type IN ('scalar', 'aggregate', 'macro')"
+)
+_KEYWORDS = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
 
 
 def _refusal(name: str, kind: str, stability: str | None) -> str | None:

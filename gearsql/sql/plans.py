@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 
 from gearsql.sql.functions import known_functions
-from gearsql.sql.syntax import Node, children
+from gearsql.sql.syntax import Node
 
 # What a plan carries for people: where a node stood, what it was called, whether a call was an operator.
 _UNIMPORTANT = {"alias", "query_location", "query_location_length", "is_operator"}
@@ -31,7 +30,7 @@ class Plan:
         """The table's columns that the plan reads, None if that is not known."""
         if self.nodes is None:
             return None
-        return {name for get in _gets(self.nodes) for name in _read_by(get)}
+        return {name for node in self.nodes for get in _gets(node) for name in _read_by(get)}
 
 
 def plan_of(connection: duckdb.DuckDBPyConnection, text: str) -> Plan:
@@ -44,10 +43,10 @@ def plan_of(connection: duckdb.DuckDBPyConnection, text: str) -> Plan:
     return Plan(None, answer) if answer["error"] else Plan(answer["plans"])
 
 
-def _gets(node: Any) -> Iterator[Node]:
-    for child in children(node):
-        if child.get("type") == "LOGICAL_GET":
-            yield child
+def _gets(node: Node) -> Iterator[Node]:
+    if node["type"] == "LOGICAL_GET":
+        yield node
+    for child in node["children"]:
         yield from _gets(child)
 
 

@@ -25,11 +25,11 @@ def quote_name(name: str) -> str:
 def _edit(syntax: Syntax, star: Node, table: Table) -> Edit:
     place = syntax.position(star)
     items = ", ".join(_items(star, table))
+    if not items:
+        raise ProgrammingError("the star leaves no column", position=place, text=syntax.text)
     if not placed(star) or place is None:  # FROM t, without SELECT
         start = first_word(syntax.text).position.start
         return Edit(Position(start, start), f"SELECT {items} ")
-    if not items:
-        raise ProgrammingError("the star leaves no column", position=place, text=syntax.text)
     return Edit(place, items)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -15,10 +15,13 @@ _OPAQUE = "gears_opaque_"
 
 
 def sqlglot_tree(select: Node) -> exp.Select | None:
-    """Return sqlglot's reading of a normalised tree; None if it has none."""
+    """Return sqlglot's reading of a normalised tree; None if it has none.
+
+    sqlglot rewrites the calls that it knows (it swaps the arguments of position()), so scalar functions are
+    hidden from it. Aggregates it shall know: the split rules do.
+    """
     try:
-        sql, bare = _opaque_calls(write_query(select))
-        tree = sqlglot.parse_one(sql, dialect="duckdb")
+        tree = sqlglot.parse_one(write_query(_hide(select)), dialect="duckdb")
     except SqlglotError:
         return None
     if not isinstance(tree, exp.Select):
@@ -28,29 +31,29 @@ def sqlglot_tree(select: Node) -> exp.Select | None:
             call.replace(exp.Count(this=exp.Star(), big_int=True))
         elif call.name.startswith(_OPAQUE):
             name = call.name.removeprefix(_OPAQUE)
-            call.set("this", name if name in bare else exp.to_identifier(name, quoted=True))
+            call.set("this", exp.to_identifier(name, quoted=True) if _needs_quotes(name) else name)
     for named in tree.find_all(exp.Column, exp.Table):
         for part in named.find_all(exp.Identifier):
             part.set("quoted", True)
     return tree
 
 
-def _opaque_calls(sql: str) -> tuple[str, set[str]]:
-    """Hide the names of scalar functions from sqlglot; return those that need no quotes too.
+def _hide(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_hide(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    hidden = {key: _hide(value) for key, value in node.items()}
+    if hidden.get("class") == "FUNCTION" and _is_scalar(hidden):
+        hidden["function_name"] = _OPAQUE + hidden["function_name"]
+        hidden["qualified_name"] = {"path": [hidden["function_name"]]}
+    return hidden
 
-    sqlglot rewrites calls that it knows (it swaps the arguments of position()). Aggregates it shall know: the
-    split rules do, and DuckDB writes "first"(x) for some.
-    """
-    functions, bare = known_functions(), set()
-    tokens = sqlglot.tokenize(sql, dialect="duckdb")
-    pieces, last = [], 0
-    for token, following in pairwise(tokens):
-        called = following.text == "(" and following.start == token.end + 1
-        if not (called and token.text.isidentifier() and token.text in functions.allowed):
-            continue
-        opaque = "" if token.text in functions.aggregates else _OPAQUE
-        pieces += [sql[last : token.start], opaque + token.text]
-        last = token.end + 1
-        if sql[token.start] != '"':
-            bare.add(token.text)
-    return "".join([*pieces, sql[last:]]), bare
+
+def _is_scalar(call: Node) -> bool:
+    name: str = call["function_name"]
+    return not call["is_operator"] and name.isidentifier() and name not in known_functions().aggregates
+
+
+def _needs_quotes(name: str) -> bool:
+    return name in known_functions().keywords

@@ -8,7 +8,7 @@ import pytest
 from sqlglot import exp
 
 from gearsql.catalog.table import Table
-from gearsql.errors import Error, TypeMismatchError
+from gearsql.errors import Error, ProgrammingError, TypeMismatchError
 from gearsql.sql.bind import Binder, bind
 from gearsql.sql.bound import BoundQuery, ResultColumn
 from gearsql.sql.parse import parse
@@ -55,18 +55,26 @@ def oracle(flights: Table) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@pytest.mark.parametrize("text", QUERIES)
-def test_names_and_types_are_duckdbs(front: Front, flights: Table, text: str) -> None:
-    with duckdb.connect() as connection:
+@pytest.fixture(scope="module")
+def natives(flights: Table) -> Iterator[dict[bool, duckdb.DuckDBPyConnection]]:
+    """DuckDB with a native table, without and with the column `_key`."""
+    connections = {False: duckdb.connect(), True: duckdb.connect()}
+    for with_key, connection in connections.items():
         columns = ", ".join(f'"{column.name}" {column.type}' for column in flights.columns)
-        virtual = ", _key VARCHAR" if "_key" in text else ""
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE TABLE flights ({columns}{virtual})")
-        relation = connection.sql(text)
-        expected = [
-            ResultColumn(*pair) for pair in zip(relation.columns, map(str, relation.types), strict=True)
-        ]
-    assert list(front(text).columns) == expected
+        connection.execute(f"CREATE TABLE flights ({columns}{', _key VARCHAR' if with_key else ''})")
+    yield connections
+    for connection in connections.values():
+        connection.close()
+
+
+@pytest.mark.parametrize("text", QUERIES)
+def test_names_and_types_are_duckdbs(
+    front: Front, natives: dict[bool, duckdb.DuckDBPyConnection], text: str
+) -> None:
+    relation = natives["_key" in text].sql(text)
+    types = map(str, relation.types)
+    assert list(front(text).columns) == list(map(ResultColumn, relation.columns, types))
 
 
 @pytest.mark.parametrize("text", QUERIES)
@@ -84,7 +92,7 @@ def test_the_tree_is_there_and_means_the_same(
 
 def outcome(connection: duckdb.DuckDBPyConnection, text: str) -> object:
     try:
-        return repr(connection.execute(text).fetchall())
+        return sorted(map(repr, connection.execute(text).fetchall()))
     except duckdb.Error as error:
         return type(error)
 
@@ -247,3 +255,20 @@ def test_a_binder_follows_a_table_that_changes(binder: Binder, flights: Table) -
     assert isinstance(query, Query)
     small = Table("flights", flights.keys, flights.columns[:1], declared=True, version=2)
     assert [len(binder.bind(query, table).columns) for table in (flights, small, flights)] == [14, 1, 14]
+
+
+def test_a_table_that_duckdb_cannot_hold_is_a_named_error(binder: Binder, flights: Table) -> None:
+    query = parse("select 1 from twins")
+    assert isinstance(query, Query)
+    twins = Table("twins", flights.keys, (flights.columns[0], flights.columns[0]), declared=False)
+    with pytest.raises(ProgrammingError, match="twins"):
+        binder.bind(query, twins)
+
+
+def test_a_star_over_no_columns_is_an_error(binder: Binder, flights: Table) -> None:
+    nothing = Table("nothing", flights.keys, (), declared=False)
+    for text in ("select * from nothing", "from nothing"):
+        query = parse(text)
+        assert isinstance(query, Query)
+        with pytest.raises(ProgrammingError, match="leaves no column"):
+            binder.bind(query, nothing)

@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from gearsql import native
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 MODULE = Path(__file__).parents[2] / "module"
 FLAGS = ["-std=c17", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-fPIC", "-shared"]

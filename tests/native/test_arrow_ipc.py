@@ -319,20 +319,25 @@ def test_any_slice_of_any_nested_array_comes_back(
 
 
 DUCKDB_VALUES = """
-    true; 1::TINYINT; 1::SMALLINT; 1::INTEGER; 1::BIGINT; 1::HUGEINT; -1::HUGEINT; 1::UTINYINT; 1::USMALLINT; 1::UINTEGER;
-    1::UBIGINT; 1::UHUGEINT; 1.5::FLOAT; 1.5::DOUBLE; 1.5::DECIMAL(4,1); 1.5::DECIMAL(9,1); 1.5::DECIMAL(18,1);
-    1.5::DECIMAL(38,1); 'x'; repeat('x', 100); 'x'::BLOB; DATE '2024-02-29'; TIME '01:02:03'; TIME_NS '01:02:03';
-    TIMESTAMP '2024-02-29 01:02:03.5'; TIMESTAMP_S '2024-02-29'; TIMESTAMP_MS '2024-02-29'; TIMESTAMP_NS '2024-02-29';
-    TIMESTAMPTZ '2024-02-29 00:00:00+00'; '01:02:03+02'::TIMETZ; INTERVAL '1 month 2 days 3 seconds';
-    'ba5eba11-0000-0000-0000-000000000001'::UUID; '101'::BIT; 123456789012345678901234567890::BIGNUM; NULL; 'a'::mood;
-    [1, NULL]; []; [[1], NULL]; [1, 2]::INT[2]; ['x', NULL]::VARCHAR[2]; {'a': 1, 'b': {'c': NULL}}; MAP {'a': 1, 'b': NULL};
-    union_value(k := 1)::UNION(k INTEGER, s VARCHAR); ['a'::mood]; {'m': 'b'::mood, 'n': 'a'::mood2}; '{"a": 1}'::JSON;
-    [1::HUGEINT]; {'u': 'ba5eba11-0000-0000-0000-000000000001'::UUID}; 1::VARIANT
+    true; 1::TINYINT; 1::SMALLINT; 1::INTEGER; 1::BIGINT; 1::HUGEINT; -1::HUGEINT; 1::UTINYINT; 1::USMALLINT;
+    1::UINTEGER; 1::UBIGINT; 1::UHUGEINT; 1.5::FLOAT; 1.5::DOUBLE; 1.5::DECIMAL(4,1); 1.5::DECIMAL(9,1);
+    1.5::DECIMAL(18,1); 1.5::DECIMAL(38,1); 'x'; repeat('x', 100); 'x'::BLOB; DATE '2024-02-29';
+    TIME '01:02:03'; TIME_NS '01:02:03'; TIMESTAMP '2024-02-29 01:02:03.5'; TIMESTAMP_S '2024-02-29';
+    TIMESTAMP_MS '2024-02-29'; TIMESTAMP_NS '2024-02-29'; TIMESTAMPTZ '2024-02-29 00:00:00+00';
+    '01:02:03+02'::TIMETZ; INTERVAL '1 month 2 days 3 seconds'; 'ba5eba11-0000-0000-0000-000000000001'::UUID;
+    '101'::BIT; 123456789012345678901234567890::BIGNUM; NULL; 'a'::mood; [1, NULL]; []; [[1], NULL];
+    [1, 2]::INT[2]; ['x', NULL]::VARCHAR[2]; {'a': 1, 'b': {'c': NULL}}; MAP {'a': 1, 'b': NULL};
+    union_value(k := 1)::UNION(k INTEGER, s VARCHAR); ['a'::mood]; {'m': 'b'::mood, 'n': 'a'::mood2};
+    '{"a": 1}'::JSON; [1::HUGEINT]; {'u': 'ba5eba11-0000-0000-0000-000000000001'::UUID}; 1::VARIANT
 """
 DUCKDB_STATES = """
     avg(i); avg(d); stddev(d); var_pop(i); list(s); list(i); string_agg(s, ','); approx_count_distinct(s);
-    quantile_cont(d, 0.5); quantile_disc(i, 0.25); median(d); arg_min(s, i); arg_max(i, d); first(s); corr(d, i)
+    quantile_cont(d, 0.5); quantile_disc(i, 0.25); median(d); arg_min(s, i); arg_max(i, d); first(s);
+    corr(d, i)
 """
+TABLE = (
+    "CREATE TABLE t AS SELECT i % 7 AS g, i::BIGINT AS i, i / 3 AS d, 'text ' || i AS s FROM range(5000) r(i)"
+)
 
 
 def database() -> duckdb.DuckDBPyConnection:
@@ -340,9 +345,7 @@ def database() -> duckdb.DuckDBPyConnection:
     connection.execute("SET arrow_lossless_conversion = true")
     connection.execute("CREATE TYPE mood AS ENUM ('a', 'b')")
     connection.execute("CREATE TYPE mood2 AS ENUM ('b', 'a', 'ü')")
-    connection.execute(
-        "CREATE TABLE t AS SELECT i % 7 AS g, i::BIGINT AS i, i / 3 AS d, 'text ' || i AS s FROM range(5000) r(i)"
-    )
+    connection.execute(TABLE)
     return connection
 
 

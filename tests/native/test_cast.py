@@ -1,0 +1,417 @@
+"""The strict casts against a reference in Python: grammars as regexes, values by int, Decimal, float, datetime."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import re
+import struct
+import uuid
+from collections.abc import Callable
+from datetime import date, datetime, time
+from decimal import ROUND_DOWN, Decimal, localcontext
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gearsql.catalog.types import canonical_type, readable_types
+from gearsql.native import cast_column
+
+MISFIT = object()
+INTEGERS = {
+    **{
+        name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        for name, bits in {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}.items()
+    },
+    **{
+        name: (0, 2**bits - 1)
+        for name, bits in {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64}.items()
+    },
+}
+DECIMALS = ["DECIMAL(1,0)", "DECIMAL(4,1)", "DECIMAL(4,4)", "DECIMAL(9,2)", "DECIMAL(18,3)", "DECIMAL(38,0)"]
+DECIMALS += ["DECIMAL(19,5)", "DECIMAL(38,10)", "DECIMAL(38,38)"]
+INTEGER = re.compile(rb"-?(0|[1-9][0-9]*)")
+NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+PLAIN_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+TIME = re.compile(rb"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
+UUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+NAMED = {b"nan": math.nan, b"NaN": math.nan, b"inf": math.inf, b"Infinity": math.inf}
+NAMED |= {b"-inf": -math.inf, b"-Infinity": -math.inf}
+
+
+def read_integer(type: str, text: bytes) -> object:
+    low, high = INTEGERS[type]
+    fits = INTEGER.fullmatch(text) and text != b"-0" and (low < 0 or text[:1] != b"-")
+    return int(text) if fits and low <= int(text) <= high else MISFIT
+
+
+def read_double(type: str, text: bytes) -> object:
+    if text in NAMED:
+        return NAMED[text]
+    value = float(text) if NUMBER.fullmatch(text) else math.inf
+    return MISFIT if math.isinf(value) else value
+
+
+def read_decimal(type: str, text: bytes) -> object:
+    if not PLAIN_NUMBER.fullmatch(text):
+        return MISFIT
+    precision, scale = map(int, type[8:-1].split(","))
+    with localcontext(prec=len(text) + 80):
+        value = Decimal(text.decode())
+        kept = value.quantize(Decimal(1).scaleb(-scale), ROUND_DOWN)
+        return kept if kept == value and abs(kept.scaleb(scale)) < 10**precision else MISFIT
+
+
+def read_boolean(type: str, text: bytes) -> object:
+    return {b"true": True, b"1": True, b"false": False, b"0": False}.get(text.lower(), MISFIT)
+
+
+def read_date(type: str, text: bytes) -> object:
+    try:
+        return date.fromisoformat(text.decode()) if DATE.fullmatch(text) else MISFIT
+    except ValueError:
+        return MISFIT
+
+
+def read_time(type: str, text: bytes) -> object:
+    try:
+        return time.fromisoformat(text.decode()) if TIME.fullmatch(text) else MISFIT
+    except ValueError:
+        return MISFIT
+
+
+def read_timestamp(type: str, text: bytes) -> object:
+    day = read_date(type, text[:10])
+    moment = time() if len(text) == 10 else read_time(type, text[11:])
+    if day is MISFIT or moment is MISFIT or (len(text) > 10 and text[10:11] not in (b"T", b" ")):
+        return MISFIT
+    assert isinstance(day, date) and isinstance(moment, time)
+    return datetime.combine(day, moment)
+
+
+def read_uuid(type: str, text: bytes) -> object:
+    return uuid.UUID(text.decode()) if UUID.fullmatch(text) else MISFIT
+
+
+def read_text(type: str, text: bytes) -> object:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return MISFIT
+
+
+REFERENCES: dict[str, Callable[[str, bytes], object]] = {
+    **dict.fromkeys(INTEGERS, read_integer),
+    **dict.fromkeys(DECIMALS, read_decimal),
+    "DOUBLE": read_double,
+    "BOOLEAN": read_boolean,
+    "DATE": read_date,
+    "TIME": read_time,
+    "TIMESTAMP": read_timestamp,
+    "UUID": read_uuid,
+    "VARCHAR": read_text,
+    "BLOB": lambda type, text: text,
+}
+
+EDGES = """
+-|+|0|-0|+0|00|01|-01|1|-1|+1| 7|7 |7\t|\n7|0x10|1_000|1,000|1e3|1.0|1.|.1|-.1|-1.5|1.50|1.5000000000|
+0.0|-0.0|0.5|99.9|99.99|100|100.0|127|128|-128|-129|255|256|32767|32768|-32768|-32769|65535|65536|
+2147483647|2147483648|-2147483648|-2147483649|4294967295|4294967296|9223372036854775807|
+9223372036854775808|-9223372036854775808|-9223372036854775809|18446744073709551615|18446744073709551616|
+18446744073709551620|99999999999999999999|100000000000000000000|170141183460469231731687303715884105727|
+170141183460469231731687303715884105728|-170141183460469231731687303715884105728|
+-170141183460469231731687303715884105729|340282366920938463463374607431768211456|
+999999999999999999999999999999999999999|99999999999999999999999999999999999999|
+100000000000000000000000000000000000000|9999999999999999999999999999999999999999|
+0.00000000000000000000000000000000000001|0.99999999999999999999999999999999999999|
+0.000000000000000000000000000000000000010|1e400|-1e400|1e-400|1e308|1.7976931348623157e308|
+1.7976931348623158e308|1.7976931348623159e308|2.2250738585072014e-308|2.2250738585072011e-308|4.9e-324|
+2.4703282292062327e-324|2.4703282292062328e-324|1e22|1e23|1e-22|1e-23|9007199254740993|
+9007199254740992e22|9007199254740993.00000000000000000000000000000000001|0.1|0.30000000000000004|
+123456789.123456789|1E5|1e+5|1e-5|1e|1e+|1e5.0|e5|1ee5|0e99999999999999999999|1e99999999999999999999|
+1e-99999999999999999999|0.0e-5|-0e0|nan|NaN|NAN|-nan|inf|-inf|Inf|+inf|Infinity|-Infinity|infinity|
+INFINITY|true|TRUE|tRuE|false|False|t|f|yes|no|y|on|off|truE |TR\0E|2024-02-29|2023-02-29|1900-02-29|
+2000-02-29|2100-02-29|0001-01-01|0000-01-01|0004-02-29|9999-12-31|10000-01-01|2024-00-01|2024-13-01|
+2024-01-00|2024-01-32|2024-04-31|2024-1-1|2024/01/01|20240101|-2024-01-01|1969-12-31|1970-01-01|
+2024-01-01BC|infinity|epoch|00:00:00|23:59:59|23:59:60|24:00:00|12:60:00|1:02:03|01:02|01:02:03.|
+01:02:03.1|01:02:03.123456|01:02:03.1234567|01:02:03,5|01-02-03|2024-02-29T01:02:03|
+2024-02-29 01:02:03.5|2024-02-29t01:02:03|2024-02-29 01:02|2024-02-29T|2024-02-29  01:02:03|
+2024-02-29T01:02:03Z|2024-02-29 01:02:03+00|2024-02-29 01:02:03+02:00|2024-02-29 23:59:60|
+1969-12-31 23:59:59.999999|0001-01-01 00:00:00|ba5eba11-0000-0000-0000-000000000001|
+BA5EBA11-FFFF-0000-0000-00000000000f|{ba5eba11-0000-0000-0000-000000000001}|
+ba5eba110000000000000000000000001|ba5eba11-0000-0000-0000-00000000000g|
+ba5eba11-0000-0000-00000-00000000001|ba5eba11+0000-0000-0000-000000000001|
+"""
+EDGE_TEXTS = [edge.encode() for edge in EDGES.replace("\n", "").split("|")]
+EDGE_TEXTS += [b"1\0", b"\0", b"1\xc2\xb2", "１".encode(), b"1\x80", b"-", b"7\n", b" 7", b"\t7"]
+EDGE_TEXTS += [b"0." + b"1" * 2000, b"1" * 400, b"0." + b"0" * 5000 + b"1", b"1" + b"0" * 5000 + b"e-5000"]
+EDGE_TEXTS += [b"0." + b"0" * 400 + b"1e400", b"9" * 309, b"9" * 308, b"1." + b"0" * 900 + b"1"]
+UTF8_EDGES = [
+    *(
+        b"\x80",
+        b"\xbf",
+        b"\xc0\x80",
+        b"\xc1\xbf",
+        b"\xc2",
+        b"\xc2\x80",
+        b"\xc2\xc0",
+        b"\xdf\xbf",
+        b"\xe0\x80\x80",
+    ),
+    *(
+        b"\xe0\x9f\xbf",
+        b"\xe0\xa0\x80",
+        b"\xe0\xa0",
+        b"\xed\x9f\xbf",
+        b"\xed\xa0\x80",
+        b"\xed\xbf\xbf",
+        b"\xee\x80\x80",
+    ),
+    *(
+        b"\xef\xbf\xbf",
+        b"\xf0\x80\x80\x80",
+        b"\xf0\x8f\xbf\xbf",
+        b"\xf0\x90\x80\x80",
+        b"\xf0\x90\x80",
+        b"\xf4\x8f\xbf\xbf",
+    ),
+    *(
+        b"\xf4\x90\x80\x80",
+        b"\xf5\x80\x80\x80",
+        b"\xff",
+        b"\xfe",
+        b"\xe2\x82",
+        b"\xe2\x28\xa1",
+        b"\xf0\x28\x8c\xbc",
+    ),
+]
+UTF8_TEXTS = [
+    before + edge + after
+    for edge in UTF8_EDGES
+    for before in (b"", b"abcdefg", b"abcdefgh")
+    for after in (b"", b"z" * 9)
+]
+
+
+def cast(type: str, text: bytes) -> object:
+    result = cast_column(type, pa.array([text], pa.binary()), "null")
+    assert result.misfits == (not result.array.is_valid()[0].as_py())
+    if result.misfits:
+        return MISFIT
+    value = result.array[0].as_py()
+    return int.from_bytes(value, "little", signed=True) if type == "HUGEINT" else value
+
+
+def assert_read_as_reference(type: str, text: bytes) -> None:
+    got, expected = cast(type, text), REFERENCES[type](type, text)
+    if isinstance(expected, float) and isinstance(got, float):
+        assert math.isnan(got) if math.isnan(expected) else bits_of(got) == bits_of(expected)
+    else:
+        assert got is expected or got == expected, (type, text)
+
+
+def bits_of(value: float) -> bytes:
+    return struct.pack("<d", value)
+
+
+@pytest.mark.parametrize("type", REFERENCES)
+def test_edges_are_read_as_the_grammar_says(type: str) -> None:
+    for text in (*EDGE_TEXTS, *UTF8_TEXTS):
+        assert_read_as_reference(type, text)
+
+
+@pytest.mark.parametrize("type", REFERENCES)
+@given(text=st.binary(max_size=12) | st.text(max_size=12).map(str.encode))
+def test_any_bytes_are_read_as_the_grammar_says(type: str, text: bytes) -> None:
+    assert_read_as_reference(type, text)
+
+
+@pytest.mark.parametrize("type", REFERENCES)
+@given(
+    text=st.one_of(
+        *(st.from_regex(p, fullmatch=True) for p in (NUMBER, PLAIN_NUMBER, INTEGER, DATE, TIME, UUID))
+    )
+)
+def test_near_values_are_read_as_the_grammar_says(type: str, text: bytes) -> None:
+    assert_read_as_reference(type, text)
+
+
+@pytest.mark.parametrize("type", INTEGERS)
+@given(data=st.data())
+def test_integers_around_the_range(type: str, data: st.DataObject) -> None:
+    low, high = INTEGERS[type]
+    value = data.draw(st.integers(low - 2, high + 2) | st.sampled_from([low - 1, low, high, high + 1]))
+    assert cast(type, str(value).encode()) == (value if low <= value <= high else MISFIT)
+
+
+@pytest.mark.parametrize("type", DECIMALS)
+@given(data=st.data())
+def test_decimals_around_the_precision(type: str, data: st.DataObject) -> None:
+    precision, scale = map(int, type[8:-1].split(","))
+    digits = data.draw(st.integers(-(10 ** (precision + 1)), 10 ** (precision + 1)))
+    with localcontext(prec=100):
+        text = format(Decimal(digits).scaleb(-scale), "f").encode()
+    assert_read_as_reference(type, text)
+    assert_read_as_reference(type, text + (b"000" if scale else b".000"))
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+def test_a_double_survives_its_repr(value: float) -> None:
+    assert bits_of(cast("DOUBLE", repr(value).encode())) == bits_of(value)
+
+
+@settings(max_examples=300)
+@given(
+    value=st.floats(min_value=0, allow_infinity=False), extra=st.sampled_from(["", "0", "1", "0" * 900 + "1"])
+)
+def test_a_double_half_way_is_rounded_to_even(value: float, extra: str) -> None:
+    """The exact middle of two doubles has up to 767 digits; a digit behind them decides."""
+    above = math.nextafter(value, math.inf)
+    if math.isinf(above):
+        return
+    with localcontext(prec=2000):
+        middle = format((Decimal(value) + Decimal(above)) / 2, "f")
+    text = middle + ("" if "." in middle else ".0") + extra
+    assert bits_of(cast("DOUBLE", text.encode())) == bits_of(float(text))
+
+
+@given(value=st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_float_is_not_rounded_twice(value: float) -> None:
+    text = repr(value).encode()
+    assert bits_of(cast("FLOAT", text)) == bits_of(value)
+    above = struct.unpack("<f", struct.pack("<I", struct.unpack("<I", struct.pack("<f", value))[0] + 1))[0]
+    if math.isfinite(above) and value > 0:
+        with localcontext(prec=400):
+            just_over = (Decimal(value) + Decimal(above)) / 2 + Decimal("1e-200")
+        assert cast("FLOAT", format(just_over, "f").encode()) == above
+
+
+@pytest.mark.parametrize("text", [b"3.5e38", b"1e39", b"3.4028235677973367e38"])
+def test_a_float_out_of_range_is_a_misfit(text: bytes) -> None:
+    assert cast("FLOAT", text) is MISFIT
+
+
+@example(text=b"a" * 7 + b"\xc3")
+@given(
+    text=st.binary(max_size=40)
+    | st.text(max_size=20).map(str.encode)
+    | st.lists(st.sampled_from(UTF8_EDGES)).map(b"".join)
+)
+def test_utf8_is_what_python_decodes(text: bytes) -> None:
+    assert_read_as_reference("VARCHAR", text)
+
+
+COLUMN = [b"1", None, b"x", b"3", b"", b"-5", None, b"7", b"99999999999", b"10", b"11"]
+
+
+@pytest.mark.parametrize("arrow_type", [pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("start", [0, 1, 3, 9, 11])
+def test_a_sliced_column_with_nulls_keeps_its_rows(arrow_type: pa.DataType, start: int) -> None:
+    values = pa.array(COLUMN, arrow_type).slice(start)
+    result = cast_column("INTEGER", values, "skip")
+    assert result.array.to_pylist() == [1, None, None, 3, None, -5, None, 7, None, 10, 11][start:]
+    assert result.misfit_rows.to_pylist() == [i in (2, 4, 8) for i in range(start, 11)]
+    assert result.misfits == sum(i in (2, 4, 8) for i in range(start, 11))
+    assert result.misfit is None
+    text = cast_column("VARCHAR", values, "null")
+    assert text.array.to_pylist() == [None if v is None else v.decode() for v in COLUMN[start:]]
+
+
+def test_the_first_misfit_ends_the_cast_on_error() -> None:
+    result = cast_column("INTEGER", pa.array(COLUMN, pa.binary()), "error")
+    assert (result.misfit, result.misfits, result.misfit_rows) == (2, 1, None)
+    assert cast_column("INTEGER", pa.array([b"1", None], pa.binary()), "error").misfit is None
+
+
+@pytest.mark.parametrize("type", [*REFERENCES, "FLOAT"])
+def test_duckdb_reads_a_cast_column_as_exactly_the_type(type: str) -> None:
+    samples = pa.array([*EDGE_TEXTS, None], pa.binary())
+    column = pa.table({"x": cast_column(type, samples, "null").array})
+    relation = duckdb.connect().from_arrow(column)
+    assert str(relation.types[0]) == type
+    fits = [text for text in EDGE_TEXTS if cast(type, text) is not MISFIT]
+    assert relation.count("x").fetchall() == [(len(fits),)]
+
+
+@pytest.mark.parametrize(
+    "type", [*INTEGERS, *DECIMALS, "DOUBLE", "FLOAT", "DATE", "TIME", "TIMESTAMP", "UUID", "BOOLEAN"]
+)
+def test_what_fits_is_what_duckdb_casts(type: str) -> None:
+    """DuckDB's cast is lenient; where ours accepts a text, both give the same value."""
+    fits = [text for text in EDGE_TEXTS if len(text) < 300 and cast(type, text) is not MISFIT]
+    read = pa.table(
+        {"x": cast_column(type, pa.array(fits, pa.binary()), "error").array, "t": [f.decode() for f in fits]}
+    )
+    rows = (
+        duckdb.connect()
+        .sql(f"SELECT t, x, t::{type} FROM read WHERE x IS DISTINCT FROM t::{type}")
+        .fetchall()
+    )
+    assert rows == [] and read.num_rows > 0
+
+
+def test_every_readable_type_is_known_by_its_canonical_name(leafs: ctypes.CDLL) -> None:
+    leafs.gears_cast_parse_type.restype = ctypes.c_bool
+    for name in (*(name for name in readable_types() if name != "DECIMAL"), *DECIMALS):
+        assert canonical_type(name) == name
+        assert leafs.gears_cast_parse_type(
+            name.encode(), ctypes.c_size_t(len(name)), ctypes.create_string_buffer(8)
+        )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "",
+            "INT",
+            "bigint",
+            "BIGINT ",
+            "DECIMAL",
+            "DECIMAL()",
+            "DECIMAL(10)",
+            "DECIMAL(10, 2)",
+            "DECIMAL(39,0)",
+        ),
+        *("DECIMAL(0,0)", "DECIMAL(4,5)", "DECIMAL(100,1)", "DECIMAL(4,1", "DECIMAL(4,1) ", "DECIMAL(-4,1)"),
+    ],
+)
+def test_other_type_names_are_refused(leafs: ctypes.CDLL, name: str) -> None:
+    leafs.gears_cast_parse_type.restype = ctypes.c_bool
+    text = name.encode()
+    assert not leafs.gears_cast_parse_type(text, ctypes.c_size_t(len(text)), ctypes.create_string_buffer(8))
+
+
+@pytest.mark.parametrize(
+    ("type", "text", "stored"),
+    [
+        ("BOOLEAN", b"true", b"\1"),
+        ("SMALLINT", b"-2", b"\xfe\xff"),
+        ("HUGEINT", b"-1", b"\xff" * 16),
+        ("DECIMAL(4,1)", b"-1.5", struct.pack("<h", -15)),
+        ("DECIMAL(9,2)", b"1.5", struct.pack("<i", 150)),
+        ("DECIMAL(18,2)", b"1.5", struct.pack("<q", 150)),
+        ("DECIMAL(19,2)", b"-1.5", (-150).to_bytes(16, "little", signed=True)),
+        ("DATE", b"1970-01-02", struct.pack("<i", 1)),
+        ("TIME", b"00:00:01.5", struct.pack("<q", 1_500_000)),
+        ("TIMESTAMP", b"1969-12-31 23:59:59", struct.pack("<q", -1_000_000)),
+        ("UUID", b"80000000-0000-0000-0000-000000000001", b"\1" + bytes(15)),
+        ("UUID", b"00000000-0000-0000-0000-000000000001", b"\1" + bytes(14) + b"\x80"),
+    ],
+)
+def test_a_value_lies_in_a_slot_as_in_duckdbs_vectors(
+    leafs: ctypes.CDLL, type: str, text: bytes, stored: bytes
+) -> None:
+    kind, slot = ctypes.create_string_buffer(8), ctypes.create_string_buffer(b"\xaa" * 17, 17)
+    leafs.gears_cast_value.restype = ctypes.c_bool
+    leafs.gears_cast_width.restype = ctypes.c_size_t
+    assert leafs.gears_cast_parse_type(type.encode(), ctypes.c_size_t(len(type)), kind)
+    assert not leafs.gears_cast_value(kind, b"?", ctypes.c_size_t(1), slot)
+    assert slot.raw == b"\xaa" * 17
+    assert leafs.gears_cast_value(kind, text, ctypes.c_size_t(len(text)), slot)
+    assert leafs.gears_cast_width(kind) == len(stored)
+    assert slot.raw == stored + b"\xaa" * (17 - len(stored))

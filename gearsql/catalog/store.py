@@ -99,8 +99,7 @@ class Catalog:
         except Error:
             near = ()
         hint = f"did you mean {' or '.join(near)}?" if near else None
-        pattern = f'an undeclared table is a key pattern in double quotes: "{name}:*"'
-        return UnknownTableError(f"no table {name}", candidates=near, hint=hint or pattern)
+        return UnknownTableError(f"no table {name}", candidates=near, hint=hint)
 
     def _read(self, key: str) -> Table | None:
         try:

@@ -100,7 +100,7 @@ def _shown(values: Sequence[Text]) -> list[str]:
     return ["NULL" if value is None else value.translate(CONTROL) for value in values]
 
 
-def _rule(ends: str, widths: Sequence[int]) -> str:
+def _rule(ends: Sequence[str], widths: Sequence[int]) -> str:
     left, middle, right = ends
     return left + middle.join("─" * (width + 2) for width in widths) + right
 

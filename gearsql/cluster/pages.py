@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gearsql.cluster.connection import Command, ShardConnection
+from gearsql.cluster.connection import ShardConnection
 from gearsql.errors import Error, ShardError
 
 COUNT = 1000
@@ -42,7 +42,8 @@ def pages(connection: ShardConnection, pattern: bytes, fields: Sequence[bytes]) 
 
 def _page(connection: ShardConnection, keys: list[bytes], fields: Sequence[bytes]) -> Page:
     page, doubtful = Page(), []
-    for key, reply in zip(keys, connection.ask_all([_ask(key, fields) for key in keys]), strict=True):
+    connection.send_packed([_packed(keys, fields)])
+    for key, reply in zip(keys, connection.read_all(len(keys)), strict=True):
         match reply:
             case ShardError() if "WRONGTYPE" in reply.message:
                 page.skipped += 1
@@ -59,8 +60,12 @@ def _page(connection: ShardConnection, keys: list[bytes], fields: Sequence[bytes
     return page
 
 
-def _ask(key: bytes, fields: Sequence[bytes]) -> Command:
-    return ("HMGET", key, *fields) if fields else ("HLEN", key)
+def _packed(keys: Sequence[bytes], fields: Sequence[bytes]) -> bytes:
+    """Write the commands in the protocol's form: they differ in the key only, which redis-py cannot know."""
+    words = [b"HMGET" if fields else b"HLEN", b"", *fields]
+    bulks = [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
+    head, tail = b"*%d\r\n%b" % (len(words), bulks[0]), b"".join(bulks[2:])
+    return b"".join(b"%b$%d\r\n%b\r\n%b" % (head, len(key), key, tail) for key in keys)
 
 
 def _add_empty(connection: ShardConnection, page: Page, doubtful: list[bytes], width: int) -> None:

@@ -25,8 +25,12 @@ class Tables:
         """Nothing is asked yet."""
         self._shards = shards
         self.catalog = Catalog(lambda: shards.owner(TAG))
-        self.notes: list[str] = []
-        """What the inferences since the last clear() have to say."""
+        self._notes: list[str] = []
+
+    def said(self) -> tuple[str, ...]:
+        """Return what the inferences since the last call have to say."""
+        notes, self._notes = tuple(self._notes), []
+        return notes
 
     def find(self, name: str) -> Table:
         """Return a declared table, or the inferred one of a key pattern; else UnknownTableError."""
@@ -34,13 +38,15 @@ class Tables:
         if declared is not None:
             return declared
         if not is_pattern(name):
-            raise self.catalog.unknown(name)
+            error = self.catalog.unknown(name)
+            error.hint = error.hint or f'an undeclared table is a key pattern in double quotes: "{name}:*"'
+            raise error
         return self.catalog.inferred(name) or self.infer(undeclared(name))
 
     def infer(self, table: Table) -> Table:
         """Infer the columns of an undeclared table (anew) and keep them, unless no key matches."""
         inferred = infer(self._samples(scan_pattern(table.keys)))
-        self.notes += inferred.notes
+        self._notes += inferred.notes
         table = replace(table, columns=inferred.columns)
         return self.catalog.keep_inferred(table) if inferred.columns else table
 
@@ -50,7 +56,7 @@ class Tables:
         samples = self._samples(scan_pattern(keys))
         matches = [(found.groups(), hash) for hash in samples if (found := template.fullmatch(hash[0]))]
         inferred = infer(hash for _, hash in matches)
-        self.notes += inferred.notes
+        self._notes += inferred.notes
         placeholders = tuple(
             Column(name, infer_type([found[index] for found, _ in matches]), PlaceholderSource(index))
             for index, name in enumerate(keys.placeholders)

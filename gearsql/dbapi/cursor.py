@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
+from gearsql.answer import Answer
+from gearsql.cluster.progress import Progress
 from gearsql.dbapi.rows import Rows
-from gearsql.engine import Answer, Progress
 from gearsql.errors import InterfaceError, NotSupportedError, Warning
 
 if TYPE_CHECKING:

@@ -1,0 +1,22 @@
+"""What a query did to rows that were not as declared, in sentences: counted, never hidden."""
+
+from __future__ import annotations
+
+from gearsql.cluster.dispatch import StageStats
+from gearsql.plan.stages import Scan
+
+
+def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
+    """Return a sentence for misfits that on_error lets pass, and one for keys of another type."""
+    notes = []
+    if stats.misfits and scan.on_error == "null":
+        notes.append(f"{_count(stats.misfits, 'value')} did not fit the column's type and became NULL")
+    if stats.misfits and scan.on_error == "skip":
+        notes.append(f"{_count(stats.misfits, 'row')} had a value that did not fit and were left out")
+    if stats.keys_skipped:
+        notes.append(f"{_count(stats.keys_skipped, 'key')} of another type than hash were left out")
+    return tuple(notes)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

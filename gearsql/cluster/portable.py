@@ -1,0 +1,127 @@
+"""The portable reader: rows of hashes read by this client, where the servers have no module.
+
+The same patterns and casts as in the module, by its own C code (gearsql.native); only the way differs: every
+key and every wanted field travels here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gearsql.catalog.glob import scan_pattern
+from gearsql.catalog.table import Column, FieldSource, KeySource, KeyTemplate, PlaceholderSource
+from gearsql.cluster.connection import ShardConnection
+from gearsql.cluster.dispatch import StageStats
+from gearsql.cluster.gather import gather
+from gearsql.cluster.pages import Page, pages
+from gearsql.cluster.replies import misfit
+from gearsql.cluster.shards import Shards
+from gearsql.cluster.slots import ASK_SLOTS, SlotAccount
+from gearsql.cluster.topology import Shard
+from gearsql.native import cast_column, match_template
+from gearsql.plan.stages import Scan
+
+NO_COLUMN = "gears_none"
+"""The only column of a scan that reads none: Arrow counts no rows without columns."""
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """A page's columns as they came, bytes all of them."""
+
+    keys: pa.Array
+    captures: tuple[pa.Array, ...]
+    fields: dict[bytes, pa.Array]
+
+    def source(self, column: Column) -> pa.Array:
+        match column.source:
+            case KeySource():
+                return self.keys
+            case PlaceholderSource(index):
+                return self.captures[index]
+            case FieldSource(field):
+                return self.fields[field]
+
+
+def read_rows(
+    shards: Shards, scan: Scan, stats: StageStats, timeout: float | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a scan, from all shards at once; every batch has `scan.columns` (or NO_COLUMN).
+
+    The first batch is empty: it tells the types even if there are no rows.
+    """
+    account = SlotAccount() if shards.clustered else None
+    fields = wanted_fields(scan.columns)
+    yield to_batch(scan, Page(), fields)[0]
+
+    def read(_: Shard, connection: ShardConnection) -> Iterator[tuple[pa.RecordBatch, int, int]]:
+        if account is not None:
+            account.opens(connection.name, connection.ask(*ASK_SLOTS))
+        for page in pages(connection, scan_pattern(scan.keys), fields):
+            batch, misfits = to_batch(scan, page, fields)
+            yield batch, misfits, page.skipped
+        if account is not None:
+            account.closes(connection.name, connection.ask(*ASK_SLOTS))
+
+    for batch, misfits, skipped in gather(shards, read, timeout):
+        stats.rows_scanned += batch.num_rows
+        stats.misfits += misfits
+        stats.keys_skipped += skipped
+        yield batch
+    if account is not None:
+        account.check()
+
+
+def wanted_fields(columns: Sequence[Column]) -> list[bytes]:
+    """Return the fields that the columns read, each once."""
+    return list(dict.fromkeys(c.source.field for c in columns if isinstance(c.source, FieldSource)))
+
+
+def to_batch(scan: Scan, page: Page, fields: Sequence[bytes]) -> tuple[pa.RecordBatch, int]:
+    """Match, cast and filter a page as the table says; returns the rows and the number of misfits."""
+    keyed = _matching(scan, _keyed(page, fields))
+    misfits, skip = 0, None
+    arrays = []
+    for column in scan.columns:
+        values = _with_nulls(keyed.source(column), scan.null_values)
+        cast = cast_column(column.type, values, scan.on_error)
+        if cast.misfit is not None:
+            row = cast.misfit
+            raise misfit(keyed.keys[row].as_py(), column.name, values[row].as_py(), column.type)
+        misfits += cast.misfits
+        skip = cast.misfit_rows if skip is None else pc.or_(skip, cast.misfit_rows)
+        arrays.append(cast.array)
+    if not arrays:
+        arrays = [pa.nulls(len(keyed.keys), pa.bool_())]
+    names = [column.name for column in scan.columns] or [NO_COLUMN]
+    batch = pa.RecordBatch.from_arrays(arrays, names)
+    if skip is None or not misfits:
+        return batch, misfits
+    return batch.filter(pc.invert(skip)), pc.sum(skip).as_py()
+
+
+def _keyed(page: Page, fields: Sequence[bytes]) -> _Keyed:
+    columns = zip(*page.values, strict=True) if page.values else ([] for _ in fields)
+    arrays = [pa.array(list(values), pa.binary()) for values in columns]
+    return _Keyed(pa.array(page.keys, pa.binary()), (), dict(zip(fields, arrays, strict=True)))
+
+
+def _matching(scan: Scan, keyed: _Keyed) -> _Keyed:
+    """Leave out keys that only SCAN's wider pattern matches; add the placeholders' texts."""
+    if not isinstance(scan.keys, KeyTemplate):
+        return keyed
+    match = match_template(scan.keys, keyed.keys)
+    keep = match.matched
+    fields = {field: values.filter(keep) for field, values in keyed.fields.items()}
+    return _Keyed(keyed.keys.filter(keep), tuple(text.filter(keep) for text in match.captures), fields)
+
+
+def _with_nulls(values: pa.Array, null_values: Sequence[bytes]) -> pa.Array:
+    if not null_values:
+        return values
+    absent = pc.is_in(values, pa.array(null_values, pa.binary()))
+    return pc.if_else(absent, pa.scalar(None, pa.binary()), values)

@@ -1,0 +1,56 @@
+"""Runs a plan's shard stage by the plan's reader: in the servers, or here over rows that travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from gearsql.cluster.connection import ShardConnection
+from gearsql.cluster.dispatch import StageStats, dispatch, new_stage_id
+from gearsql.cluster.gather import gather
+from gearsql.cluster.portable import read_rows
+from gearsql.cluster.progress import Progress, reported
+from gearsql.cluster.shards import Shards
+from gearsql.cluster.topology import Shard
+from gearsql.merge.arrival import Arrival
+from gearsql.merge.merger import Merger
+from gearsql.plan.stages import GearsPlan
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One execution of a plan's shard stage; `stats` fills while it runs."""
+
+    shards: Shards
+    plan: GearsPlan
+    stats: StageStats
+    timeout: float | None = None
+    progress: Progress | None = None
+
+    def batches(self, merger: Merger) -> Iterator[pa.RecordBatch]:
+        """Yield what the stage ships, at least one batch; closing the iterator ends the stage everywhere."""
+        return self._in_servers() if self.plan.reader == "module" else self._here(merger)
+
+    def _in_servers(self) -> Iterator[pa.RecordBatch]:
+        stage_id = new_stage_id()
+        with reported(self.shards, stage_id, self.progress):
+            yield from dispatch(self.shards, self.plan.shard, self.stats, stage_id, self.timeout)
+
+    def _here(self, merger: Merger) -> Iterator[pa.RecordBatch]:
+        rows = Arrival(self._read())
+        with rows.faults():
+            yield from merger.run_local(self.plan.shard, [rows.reader()])
+
+    def _read(self) -> Iterator[pa.RecordBatch]:
+        (scan,) = self.plan.shard.scans
+        total = sum(gather(self.shards, _count)) if self.progress else 0
+        for batch in read_rows(self.shards, scan, self.stats, self.timeout):
+            if self.progress:
+                self.progress(min(self.stats.rows_scanned, total), total)
+            yield batch
+
+
+def _count(_: Shard, connection: ShardConnection) -> Iterator[int]:
+    yield connection.ask("DBSIZE")

@@ -1,0 +1,122 @@
+"""The whole way of a statement on one screen; docs/architecture.md follows it file by file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gearsql.answer import Answer, listing
+from gearsql.catalog.suggest import create_table_line
+from gearsql.catalog.table import Table
+from gearsql.cluster.declare import declare, located
+from gearsql.cluster.dispatch import StageStats
+from gearsql.cluster.notes import notes_of
+from gearsql.cluster.presence import Wanted, choose_reader
+from gearsql.cluster.progress import Progress
+from gearsql.cluster.shards import Shards
+from gearsql.cluster.stage import Stage
+from gearsql.cluster.tables import Tables
+from gearsql.errors import MisfitError, SlotsNotCoveredError, UnknownColumnError, UnknownTableError
+from gearsql.merge.merger import Merger
+from gearsql.plan.explain import explain
+from gearsql.plan.split import split
+from gearsql.plan.stages import GearsPlan, Reader
+from gearsql.sql.bind import Binder
+from gearsql.sql.bound import BoundQuery
+from gearsql.sql.parameters import Parameters
+from gearsql.sql.parse import parse
+from gearsql.sql.statements import Explain, Query, Statement
+
+SLOT_TRIES = 3
+
+
+class Engine:
+    """The coordinator, in the client: knows the shards and their tables, and runs one statement at a time."""
+
+    def __init__(
+        self,
+        url: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        reader: Wanted = "auto",
+        timeout: float | None = None,
+    ) -> None:
+        """Connect; `options` are redis-py's, `timeout` bounds a query in seconds."""
+        self._shards = Shards(url, options)
+        self._tables = Tables(self._shards)
+        self._binder = Binder()
+        self._merger = Merger()
+        self._wanted = reader
+        self._chosen: Reader | None = None
+        self._timeout = timeout
+
+    def run(self, text: str, parameters: Parameters = None, progress: Progress | None = None) -> Answer:
+        """Run one statement; when slots move meanwhile, run it again."""
+        statement = parse(text)
+        for tries_left in reversed(range(SLOT_TRIES)):
+            try:
+                return self._run(statement, parameters, progress)
+            except SlotsNotCoveredError:
+                if not tries_left:
+                    raise
+                self._shards.refresh()
+        raise AssertionError
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._shards.close()
+        self._binder.close()
+        self._merger.close()
+
+    def _run(self, statement: Statement, parameters: Parameters, progress: Progress | None) -> Answer:
+        match statement:
+            case Query():
+                return self._query(statement, parameters, progress)
+            case Explain():
+                plan = self._plan(self._bind(statement.query, parameters))
+                return listing(("plan",), [(line,) for line in explain(plan).splitlines()])
+            case _:
+                listed = declare(self._tables, statement)
+                return listing(listed.names, listed.rows) if listed else Answer()
+
+    def _query(self, query: Query, parameters: Parameters, progress: Progress | None) -> Answer:
+        bound = self._bind(query, parameters)
+        plan = self._plan(bound)
+        stage = Stage(self._shards, plan, StageStats(), self._timeout, progress)
+        try:
+            table = self._merger.merge(plan, stage.batches(self._merger))
+        except MisfitError as error:
+            error.hint = _hint(bound.table, error)
+            raise
+        notes = (*self._tables.said(), *notes_of(stage.stats, plan.shard.scans[0]))
+        return Answer(plan.columns, table, notes)
+
+    def _bind(self, query: Query, parameters: Parameters) -> BoundQuery:
+        try:
+            table = self._tables.find(query.table_name)
+        except UnknownTableError as error:
+            raise located(error, query.table_position, query.text) from None
+        try:
+            return self._binder.bind(query, table, parameters)
+        except UnknownColumnError as error:
+            if table.declared:
+                raise
+            return self._bind_anew(query, self._tables.infer(table), parameters, error)
+
+    def _bind_anew(
+        self, query: Query, table: Table, parameters: Parameters, error: UnknownColumnError
+    ) -> BoundQuery:
+        """Bind an undeclared table again after new samples: the column may be younger than the inference."""
+        if not table.columns:
+            error.hint = f"no hash has a key like {table.name}"
+            raise error
+        return self._binder.bind(query, table, parameters)
+
+    def _plan(self, bound: BoundQuery) -> GearsPlan:
+        self._chosen = self._chosen or choose_reader(self._shards, self._wanted)
+        return split(bound, len(self._shards.all), self._chosen)
+
+
+def _hint(table: Table, error: MisfitError) -> str | None:
+    """Return the declaration to paste that reads the column as text."""
+    return None if table.declared else create_table_line(table, error.field)

@@ -127,7 +127,8 @@ static bool fits(const struct ArrowSchema *schema, const gears_arrow_type *type,
 static bool note_array(notes *n, const struct ArrowSchema *schema, rows r, int depth);
 
 /* All children, from row `offset` of each on. */
-static bool note_children(notes *n, const struct ArrowSchema *schema, rows r, int64_t offset, int64_t length, int depth) {
+static bool note_children(notes *n, const struct ArrowSchema *schema, rows r, int64_t offset, int64_t length,
+                          int depth) {
     for (int64_t i = 0; i < schema->n_children; i++) {
         const struct ArrowArray *child = r.array->children[i];
         if (!note_array(n, schema->children[i], (rows){child, child->offset + offset, length}, depth + 1)) return false;

@@ -4,8 +4,8 @@
  * and the end marker, concatenated. Follows the Arrow columnar format's "Serialization and Interprocess Communication"
  * (metadata version V5, little-endian) and "The Arrow C data interface".
  *
- * A format that is not named in arrow_layout.c (views, run-end encoding), and a dictionary of nested values, is is refused
- * by name, never written wrongly.
+ * A format that arrow_layout.c does not name (views, run-end encoding) and dictionaries of nested values are refused,
+ * never written wrongly.
  */
 #ifndef GEARS_ARROW_IPC_H
 #define GEARS_ARROW_IPC_H

@@ -105,7 +105,8 @@ static bool is_decimal(const char *arguments, gears_arrow_type *out) {
     int32_t given[3] = {0, 0, 128};
     int count = take_ints(arguments, given, 3), bits = given[2];
     if (count < 2 || (bits != 32 && bits != 64 && bits != 128 && bits != 256)) return false;
-    *out = (gears_arrow_type){GEARS_LAYOUT_FIXED, bits / 8, TAG_DECIMAL, 3, {INT(given[0]), INT(given[1]), INT(bits)}, NULL};
+    *out = (gears_arrow_type){
+        GEARS_LAYOUT_FIXED, bits / 8, TAG_DECIMAL, 3, {INT(given[0]), INT(given[1]), INT(bits)}, NULL};
     return true;
 }
 

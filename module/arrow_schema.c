@@ -84,7 +84,8 @@ static void write_metadata(gears_flat *f, size_t from, const char *metadata) {
  * the order in which a walk through the schema meets them (arrow_ipc.c walks likewise). */
 static bool write_dictionary(gears_flat *f, size_t from, const struct ArrowSchema *schema, int64_t *dictionaries) {
     bool ordered = schema->flags & ARROW_FLAG_DICTIONARY_ORDERED;
-    const gears_flat_field encoding[] = {GEARS_FLAT_LONG((*dictionaries)++), GEARS_FLAT_OFFSET, GEARS_FLAT_BOOL(ordered)};
+    const gears_flat_field encoding[] = {GEARS_FLAT_LONG((*dictionaries)++), GEARS_FLAT_OFFSET,
+                                         GEARS_FLAT_BOOL(ordered)};
     gears_arrow_type index;
     if (schema->dictionary->dictionary != NULL || schema->dictionary->n_children > 0)
         return gears_message_refuse(f->out, "Arrow dictionaries of nested values are not supported");
@@ -92,16 +93,19 @@ static bool write_dictionary(gears_flat *f, size_t from, const struct ArrowSchem
     return write_type(f, gears_flat_write_table(f, from, encoding, 3).slots[1], &index);
 }
 
-static bool write_field(gears_flat *f, size_t from, const struct ArrowSchema *schema, int64_t *dictionaries, int depth);
+static bool write_field(gears_flat *f, size_t from, const struct ArrowSchema *schema, int64_t *dictionaries,
+                        int depth);
 
-static bool write_fields(gears_flat *f, size_t from, const struct ArrowSchema *parent, int64_t *dictionaries, int depth) {
+static bool write_fields(gears_flat *f, size_t from, const struct ArrowSchema *parent, int64_t *dictionaries,
+                         int depth) {
     size_t slots = gears_flat_write_vector(f, from, NULL, (size_t)parent->n_children, 4);
     for (int64_t i = 0; i < parent->n_children; i++)
         if (!write_field(f, slots + 4 * (size_t)i, parent->children[i], dictionaries, depth)) return false;
     return true;
 }
 
-static bool write_field(gears_flat *f, size_t from, const struct ArrowSchema *schema, int64_t *dictionaries, int depth) {
+static bool write_field(gears_flat *f, size_t from, const struct ArrowSchema *schema, int64_t *dictionaries,
+                        int depth) {
     const struct ArrowSchema *values = schema->dictionary ? schema->dictionary : schema;
     const char *name = schema->name ? schema->name : "";
     gears_arrow_type type;
@@ -125,7 +129,8 @@ static bool write_field(gears_flat *f, size_t from, const struct ArrowSchema *sc
 }
 
 bool gears_ipc_schema(const struct ArrowSchema *schema, gears_buffer *out) {
-    if (strcmp(schema->format, "+s") != 0) return gears_message_refuse(out, "rows have format '%s', not '+s'", schema->format);
+    if (strcmp(schema->format, "+s") != 0)
+        return gears_message_refuse(out, "rows have format '%s', not '+s'", schema->format);
     const gears_flat_field header[] = {GEARS_FLAT_SHORT(LITTLE_ENDIAN_DATA), GEARS_FLAT_OFFSET,
                                        schema->metadata ? GEARS_FLAT_OFFSET : GEARS_FLAT_ABSENT};
     size_t before = out->size;

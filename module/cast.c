@@ -26,7 +26,8 @@ enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0], MAX_PRECISION = 38, MAX_HUGE
 static bool parse_argument(const char **s, const char *end, char stop, uint8_t *out) {
     unsigned value = 0;
     size_t digits = 0;
-    for (; *s < end && gears_cast_digit(**s) < 10 && digits < 2; digits++) value = value * 10 + gears_cast_digit(*(*s)++);
+    for (; *s < end && gears_cast_digit(**s) < 10 && digits < 2; digits++, ++*s)
+        value = value * 10 + gears_cast_digit(**s);
     if (digits == 0 || *s == end || *(*s)++ != stop) return false;
     *out = (uint8_t)value;
     return true;
@@ -46,7 +47,8 @@ static bool parse_decimal(const char *name, size_t len, gears_type *out) {
 
 bool gears_cast_parse_type(const char *name, size_t len, gears_type *out) {
     for (int kind = 0; kind < KIND_COUNT; kind++) {
-        if (kind == GEARS_DECIMAL || strlen(KINDS[kind].name) != len || memcmp(KINDS[kind].name, name, len) != 0) continue;
+        if (kind == GEARS_DECIMAL || strlen(KINDS[kind].name) != len) continue;
+        if (memcmp(KINDS[kind].name, name, len) != 0) continue;
         *out = (gears_type){.kind = (gears_kind)kind};
         return true;
     }

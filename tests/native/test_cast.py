@@ -1,4 +1,4 @@
-"""The strict casts against a reference in Python: grammars as regexes, values by int, Decimal, float, datetime."""
+"""The strict casts against a reference in Python: regexes for grammars; int, Decimal, float, date for values."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 /* Casts to FLOAT and DOUBLE, correctly rounded.
  *
  * Most numbers have few digits and a small exponent: then the digits and the power of ten are exact, and one rounded
- * operation gives the right answer (Clinger, "How to read floating point numbers accurately", 1990). The others go to
- * the C library as digits and an exponent, without a point, so that no locale matters.
+ * operation gives the right answer (Clinger, "How to read floating point numbers accurately", 1990). Up to 19 digits
+ * before and behind the point, whole numbers of 128 bits do. The others go to the C library as digits and an exponent,
+ * without a point, so that no locale matters.
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #include "cast_parts.h"
+
+typedef unsigned __int128 u128;
 
 /* No half-way point between two doubles has more than 767 digits: digits behind these matter only by being zero or not,
  * so one '1' stands for them all. */
@@ -106,6 +109,24 @@ static bool named(const char *s, size_t n, double *out) {
     return true;
 }
 
+/* The number as `*digits` * 2^`*exponent`, for all that have up to 19 digits before and behind the point: `*digits` has
+ * 64 bits or more unless it is exact, and the last one is set if anything follows, so converting it rounds rightly. */
+static bool scale(const number *x, u128 *digits, int *exponent) {
+    uint64_t power = 1;
+    if (!x->exact || x->exponent < -EXACT_DIGITS || x->exponent > EXACT_DIGITS) return false;
+    for (int64_t i = x->exponent < 0 ? -x->exponent : x->exponent; i > 0; i--) power *= 10;
+    if (x->exponent >= 0 || x->mantissa == 0) {
+        *digits = (u128)x->mantissa * power;
+        *exponent = 0;
+        return true;
+    }
+    int shift = __builtin_clzll(x->mantissa);
+    u128 dividend = (u128)(x->mantissa << shift) << 64;
+    *digits = dividend / power | (dividend % power != 0);
+    *exponent = -64 - shift;
+    return true;
+}
+
 static double to_double(const number *x) {
     static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -114,6 +135,9 @@ static double to_double(const number *x) {
         if (x->exponent >= 0 && x->exponent <= 22) return digits * POWERS[x->exponent];
         if (x->exponent < 0 && x->exponent >= -22) return digits / POWERS[-x->exponent];
     }
+    u128 digits;
+    int exponent;
+    if (scale(x, &digits, &exponent)) return ldexp((double)digits, exponent);
     char text[MAX_DIGITS + 16];
     write_digits(x, text);
     return strtod(text, NULL);
@@ -121,12 +145,9 @@ static double to_double(const number *x) {
 
 /* Not by way of double, which would round twice. */
 static float to_float(const number *x) {
-    static const float POWERS[] = {1e0f, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f, 1e6f, 1e7f, 1e8f, 1e9f, 1e10f};
-    if (x->exact && x->mantissa <= UINT64_C(1) << 24) {
-        float digits = (float)x->mantissa;
-        if (x->exponent >= 0 && x->exponent <= 10) return digits * POWERS[x->exponent];
-        if (x->exponent < 0 && x->exponent >= -10) return digits / POWERS[-x->exponent];
-    }
+    u128 digits;
+    int exponent;
+    if (scale(x, &digits, &exponent)) return ldexpf((float)digits, exponent);
     char text[MAX_DIGITS + 16];
     write_digits(x, text);
     return strtof(text, NULL);

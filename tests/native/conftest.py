@@ -28,7 +28,7 @@ def leaf_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The leafs, compiled; every function visible, also those that ctypes does not call in production."""
     library = tmp_path_factory.mktemp("leafs") / "leafs.so"
     sources = sorted(str(path) for stem in ("cast", "pattern", "arrow") for path in MODULE.glob(f"{stem}*.c"))
-    subprocess.run(["gcc", *FLAGS, *SANITIZE, "-o", str(library), *sources], check=True)
+    subprocess.run(["gcc", *FLAGS, *SANITIZE, "-o", str(library), *sources, "-lm"], check=True)
     return library
 
 

@@ -1,4 +1,4 @@
-"""The strict casts against a reference in Python: regexes for grammars; int, Decimal, float, date for values."""
+"""The strict casts against a reference in Python: regexes, int, Decimal, float, datetime."""
 
 from __future__ import annotations
 

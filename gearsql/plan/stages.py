@@ -34,16 +34,18 @@ class ShardStage:
 class MergeStage:
     """What runs once, over the relation named by `relation`, which holds the rows of all shards.
 
-    The relation's column types are those of the shard stage's SQL bound on empty scans.
+    The relation's column types are those of the shard stage's SQL bound on empty scans. `states` says whether
+    some are DuckDB's exported aggregate states, whose types Arrow does not carry.
     """
 
     relation: str
     sql: str
+    states: bool = False
 
 
 @dataclass(frozen=True)
 class GearsPlan:
-    """A compiled query. Without a merge stage the shard stage's rows are the answer (one shard only)."""
+    """A compiled query. Without a merge stage the rows of all shards together are the answer, in any order."""
 
     reader: Reader
     shard: ShardStage

@@ -1,0 +1,60 @@
+"""Batches on their way into DuckDB, read once; keeps the error that ends them, which DuckDB would reword."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from gearsql.errors import InternalError
+
+
+class Arrival:
+    """The batches of all shards as one stream. Iterating goes on where the last reader stopped."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Wait for the first batch, which tells the schema."""
+        self._batches = iter(batches)
+        self._error: BaseException | None = None
+        self._first: pa.RecordBatch | None = next(self._batches, None)
+        if self._first is None:
+            raise InternalError("no shard sent a batch")
+        self.schema: pa.Schema = self._first.schema
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+        yield from self._batches
+
+    def reader(self) -> pa.RecordBatchReader:
+        """Return a reader for DuckDB, whose threads run it."""
+        return pa.RecordBatchReader.from_batches(self.schema, self._watched())
+
+    def drain(self) -> None:
+        """Read to the end: only then is it known that every slot was counted once."""
+        for _ in self:
+            pass
+
+    @contextmanager
+    def faults(self) -> Iterator[None]:
+        """Raise the batches' own error in place of what became of it."""
+        try:
+            yield
+        except Exception as error:
+            if self._error is not None:
+                raise self._error from None
+            raise error
+
+    def _watched(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self
+        except BaseException as error:
+            self._error = error
+            raise
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch without rows, whatever the types: pyarrow's from_pylist cannot for states with a HUGEINT."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)

@@ -1,0 +1,25 @@
+"""DuckDB's errors while a stage runs → ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from gearsql.errors import DataError, InternalError, ResourceLimitError
+
+
+@contextmanager
+def named_faults() -> Iterator[None]:
+    """Name DuckDB's errors: a value is at fault, memory ended, or we are."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise ResourceLimitError(f"the merge needs more memory: {error}") from error
+    except duckdb.DataError as error:
+        raise DataError(str(error)) from error
+    except duckdb.InvalidInputException as error:
+        raise DataError(str(error)) from error
+    except duckdb.Error as error:
+        raise InternalError(str(error)) from error

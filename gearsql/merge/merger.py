@@ -1,0 +1,93 @@
+"""The end of the way: the rows of all shards → the answer, by DuckDB in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import duckdb
+import pyarrow as pa
+
+from gearsql.errors import InternalError
+from gearsql.merge.arrival import Arrival, empty_batch
+from gearsql.merge.database import open_database
+from gearsql.merge.faults import named_faults
+from gearsql.merge.states import typed_by_stage
+from gearsql.plan.stages import GearsPlan, MergeStage, ShardStage
+from gearsql.sql.bound import ResultColumn
+
+
+class Merger:
+    """Holds a locked-down DuckDB; one for each gearsql connection. Any thread may call it, several at once too."""
+
+    def __init__(self, memory_limit: str | None = None) -> None:
+        """`memory_limit` is DuckDB's, such as '2GB'; by default 80 % of the machine's memory."""
+        self._database = open_database(memory_limit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free DuckDB and all that it holds."""
+        self._database.close()
+
+    def merge(self, plan: GearsPlan, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+        """Make the answer from the batches of all shards, in any order, at least one of them.
+
+        `batches` is always read to its end, whatever the query's LIMIT, and may be read on another thread; an
+        error that it raises is raised here. The table has the plan's names (repeated ones, too), and Arrow's
+        types as DuckDB gives them with arrow_lossless_conversion.
+        """
+        arrival = Arrival(batches)
+        if plan.merge is None:
+            table = pa.Table.from_batches(arrival, arrival.schema)
+        else:
+            with self._database.cursor() as cursor, arrival.faults(), named_faults():
+                table = _run(cursor, plan.shard, plan.merge, plan.columns, arrival)
+        arrival.drain()
+        return table.rename_columns([column.name for column in plan.columns])
+
+    def run_local(
+        self, stage: ShardStage, relations: Sequence[pa.RecordBatchReader]
+    ) -> Iterator[pa.RecordBatch]:
+        """Run a shard stage here, over a reader for each of its scans; yields at least one batch.
+
+        A relation has the scan's columns; of a scan without columns, one column of any name and type.
+        """
+        with self._database.cursor() as cursor, named_faults():
+            for index, relation in enumerate(relations):
+                cursor.register(f"scan_{index}", relation)
+            yield from _at_least_one(cursor.sql(stage.sql).to_arrow_reader())
+
+
+def _run(
+    cursor: duckdb.DuckDBPyConnection,
+    shard: ShardStage,
+    merge: MergeStage,
+    columns: Sequence[ResultColumn],
+    arrival: Arrival,
+) -> pa.Table:
+    cursor.register(ARRIVING if merge.states else merge.relation, arrival.reader())
+    answer = cursor.sql(typed_by_stage(cursor, shard, merge, ARRIVING) if merge.states else merge.sql)
+    found, wanted = [str(type_) for type_ in answer.types], [column.type for column in columns]
+    if found != wanted:
+        raise InternalError(f"the merge gives {', '.join(found)} for {', '.join(wanted)}: {merge.sql}")
+    return answer.to_arrow_table()
+
+
+ARRIVING = "arriving"
+
+
+def _at_least_one(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    empty = True
+    for batch in reader:
+        empty = False
+        yield batch
+    if empty:
+        yield empty_batch(reader.schema)

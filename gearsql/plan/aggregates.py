@@ -1,0 +1,105 @@
+"""Finds the aggregate calls of a query and tells their parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlglot
+from sqlglot import exp
+
+from gearsql.plan.refusal import RowsNeeded
+from gearsql.plan.text import sql
+from gearsql.sql.functions import known_functions
+
+_NAME = re.compile(r'"?(\w+)"?\(')
+_SUFFIXES = (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A call: `name(DISTINCT arguments ORDER BY …) FILTER (WHERE condition)`; `function` is it without FILTER."""
+
+    call: exp.Expression
+    function: exp.Expression
+    name: str
+    arguments: tuple[exp.Expression, ...]
+    distinct: bool
+    ordered: bool
+    condition: exp.Expression | None
+
+
+def find_aggregates(tree: exp.Select) -> list[Aggregate]:
+    """Return the different calls of a query. If sqlglot hides one, nothing can be split."""
+    calls = [call for node in tree.args.values() for call in _calls_under(node)]
+    if len(calls) != _calls_in_text(sql(tree)):
+        raise RowsNeeded("an aggregate stands where it cannot be taken out")
+    return [_aggregate(call) for call in {sql(call): call for call in calls}.values()]
+
+
+def _calls_under(node: object) -> Iterator[exp.Expression]:
+    if isinstance(node, list):
+        for child in node:
+            yield from _calls_under(child)
+    elif isinstance(node, exp.Expression):
+        if _name(node):
+            yield node
+        else:
+            for child in node.args.values():
+                yield from _calls_under(child)
+
+
+def _name(node: exp.Expression) -> str | None:
+    """DuckDB's name of an aggregate, None for other nodes."""
+    if isinstance(node, _SUFFIXES):
+        return _name(node.this)
+    if not isinstance(node, exp.AggFunc | exp.Anonymous):
+        return None
+    match = _NAME.match(sql(node))
+    return match[1].lower() if match and match[1].lower() in known_functions().aggregates else None
+
+
+def _calls_in_text(text: str) -> int:
+    tokens = sqlglot.tokenize(text, dialect="duckdb")
+    aggregates = known_functions().aggregates
+    pairs = zip(tokens, tokens[1:], strict=False)
+    return sum(following.text == "(" and token.text.lower() in aggregates for token, following in pairs)
+
+
+def _aggregate(call: exp.Expression) -> Aggregate:
+    function, condition = call, None
+    if isinstance(call, exp.Filter):
+        function, condition = call.this, call.expression.this
+    name = _name(function)
+    assert name is not None
+    inside = list(_arguments(function))
+    return Aggregate(
+        call,
+        function,
+        name,
+        tuple(node for node in inside if not isinstance(node, exp.Order)),
+        function.find(exp.Distinct) is not None,
+        any(isinstance(node, exp.Order) for node in inside),
+        condition,
+    )
+
+
+def _arguments(node: object) -> Iterator[exp.Expression]:
+    """Yield the arguments as they come, and the ORDER BY inside the call as itself."""
+    match node:
+        case list():
+            for child in node:
+                yield from _arguments(child)
+        case exp.Order():
+            yield from _arguments(node.this)
+            yield node
+        case exp.Distinct():
+            yield from node.expressions
+        case exp.AggFunc() | exp.Anonymous() | exp.WithinGroup() | exp.IgnoreNulls() | exp.RespectNulls():
+            for child in node.args.values():
+                yield from _arguments(child)
+        case exp.Identifier():  # an Anonymous call's name
+            return
+        case exp.Expression():
+            yield node

@@ -1,0 +1,126 @@
+"""Two-phase aggregation: the shards ship groups (g0, …), distinct values (x0, …) and partial states (s0, …).
+
+Without DISTINCT a shard ships one row for each group. With it:
+
+    one key set, small states     a row for each (group, values), each with its part of the states
+    otherwise                     GROUPING SETS: a row for each (group, values) of each key set, told apart by
+                                  key_set, and a row for each group with the states
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from gearsql.catalog.table import Table
+from gearsql.plan.aggregates import Aggregate
+from gearsql.plan.distinct import DistinctCall, KeySet, distinct_call
+from gearsql.plan.refusal import RowsNeeded
+from gearsql.plan.rewrite import Shipped, rewrite_clauses
+from gearsql.plan.states import State, needs_distinct_rows, state_of
+from gearsql.plan.text import name_columns, select, sql, where
+from gearsql.plan.types import types_of
+
+
+def split_groups(tree: exp.Select, aggregates: Sequence[Aggregate], table: Table) -> tuple[str, str, str]:
+    """Return the SQL of the shards and of the merge, and what is shipped in words."""
+    layout = _layout(tree, aggregates, table)
+    merged = rewrite_clauses(tree, layout.shipped())
+    if layout.groups:
+        merged.set("group", exp.Group(expressions=[exp.column(f"g{i}") for i in range(len(layout.groups))]))
+    return layout.shard_sql(where(tree)), sql(merged), layout.words()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    groups: tuple[exp.Expression, ...]
+    distinct: tuple[DistinctCall, ...]
+    states: dict[str, State]
+
+    @property
+    def keys(self) -> list[str]:
+        return list(dict.fromkeys(key for call in self.distinct for key in call.keys))
+
+    @property
+    def key_sets(self) -> list[KeySet]:
+        return list(dict.fromkeys(call.keys for call in self.distinct if call.keys))
+
+    @property
+    def apart(self) -> bool:
+        """Whether the key sets and the states travel in rows of their own."""
+        return len(self.key_sets) > 1 or (self.keys != [] and not all(s.small for s in self.states.values()))
+
+    def shard_sql(self, filter_: str) -> str:
+        groups, keys = [sql(group) for group in self.groups], self.keys
+        items = [*name_columns(groups, "g"), *name_columns(keys, "x")]
+        states = [state.text for state in self.states.values()]
+        if self.apart:
+            set_id = f"grouping_id({', '.join(keys)})"
+            states = [f"CASE WHEN {set_id} = {self._set_id(())} THEN {state} END" for state in states]
+            items.append(f"{set_id} AS key_set")
+        return select([*items, *name_columns(states, "s")], filter_ + self._group_by())
+
+    def _group_by(self) -> str:
+        if self.apart:
+            return f" GROUP BY GROUPING SETS ({', '.join(self._ordinals(keys) for keys in self._sets())})"
+        count = len(self.groups) + len(self.keys)
+        return " GROUP BY " + ", ".join(str(ordinal + 1) for ordinal in range(count)) if count else ""
+
+    def _sets(self) -> list[KeySet]:
+        """The set without keys has the states."""
+        alone = self.states or any(not call.keys for call in self.distinct)
+        return [*self.key_sets, *([()] if alone else [])]
+
+    def _ordinals(self, keys: KeySet) -> str:
+        groups = range(len(self.groups))
+        positions = [*groups, *(len(groups) + self.keys.index(key) for key in keys)]
+        return f"({', '.join(str(position + 1) for position in positions)})"
+
+    def _set_id(self, keys: KeySet) -> int:
+        """DuckDB's grouping_id: the first key is the highest bit, set if the key is not in the set."""
+        return int("".join("0" if key in keys else "1" for key in self.keys), 2)
+
+    def shipped(self) -> Shipped:
+        """What stands for groups and aggregates in the merge."""
+        groups = {
+            sql(group): exp.column(f"g{i}") for i, group in enumerate(self.groups) if group.find(exp.Column)
+        }
+        keys = {key: exp.column(f"x{i}") for i, key in enumerate(self.keys)}
+        states = {call: state.merged(f"s{i}") for i, (call, state) in enumerate(self.states.items())}
+        distinct = {
+            sql(call.aggregate.call): call.merged({**groups, **keys}, self._rows_of(call)) for call in self.distinct
+        }
+        return {**groups, **states, **distinct}
+
+    def _rows_of(self, call: DistinctCall) -> str | None:
+        return f"key_set = {self._set_id(call.keys)}" if self.apart else None
+
+    def words(self) -> str:
+        row = "one row for each group" if self.groups else "one row from each shard"
+        if not self.keys:
+            return f"partial states, {row}"
+        pairs = " and of ".join(f"({', '.join(keys)})" for keys in self.key_sets)
+        values = f"the distinct values of {pairs} in each group" if self.groups else f"the distinct values of {pairs}"
+        return values + (f"; partial states, {row}" if self.apart and self.states else "")
+
+
+def _layout(tree: exp.Select, aggregates: Sequence[Aggregate], table: Table) -> _Layout:
+    clause = tree.args.get("group")
+    groups = {sql(group): group for group in (key.unnest() for key in (clause.expressions if clause else []))}
+    if not groups and not aggregates:
+        raise RowsNeeded("HAVING stands without an aggregate")
+    distinct = [distinct_call(call, list(groups)) for call in aggregates if needs_distinct_rows(call)]
+    states = _states([call for call in aggregates if not needs_distinct_rows(call)], table)
+    return _Layout(tuple(groups.values()), tuple(distinct), states)
+
+
+def _states(aggregates: Sequence[Aggregate], table: Table) -> dict[str, State]:
+    arguments = [[sql(argument) for argument in call.arguments] for call in aggregates]
+    rows = list(dict.fromkeys(text for texts in arguments for text in texts if text != "*"))
+    types = dict(zip(rows, types_of(table, rows), strict=True))
+    return {
+        sql(call.call): state_of(call, [types[text] for text in texts if text != "*"])
+        for call, texts in zip(aggregates, arguments, strict=True)
+    }

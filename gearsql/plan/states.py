@@ -1,0 +1,96 @@
+"""An aggregate's partial state: what every shard computes, and what the merge makes of it.
+
+Plain states are values that the merge aggregates again. The others are DuckDB's own exported states
+(`avg(x) EXPORT_STATE`); exportable.py says which (aggregate, types) pairs come through right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from gearsql.plan.aggregates import Aggregate
+from gearsql.plan.exportable import is_exportable
+from gearsql.plan.refusal import RowsNeeded
+from gearsql.plan.text import sql
+
+EXPORT = " EXPORT_STATE"
+
+# The function that merges the values of an aggregate.
+PLAIN = {
+    "count": "sum",
+    "count_if": "sum",
+    "regr_count": "sum",
+    "sum": "sum",
+    "min": "min",
+    "max": "max",
+    "any_value": "any_value",
+    "bool_and": "bool_and",
+    "bool_or": "bool_or",
+    "bit_and": "bit_and",
+    "bit_or": "bit_or",
+    "bit_xor": "bit_xor",
+}
+_COUNT_TYPES = {"count": "BIGINT", "count_if": "HUGEINT", "regr_count": "UINTEGER"}
+# Over these DISTINCT changes nothing.
+_IDEMPOTENT = frozenset({"min", "max", "any_value", "bool_and", "bool_or", "bit_and", "bit_or"})
+# A few bytes each: cheap to ship for every pair of group and value.
+_SMALL = frozenset({
+    "avg", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp", "sem", "covar_pop",
+    "covar_samp", "corr", "first", "last",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class State:
+    """`text` is the shard's expression. `merge` is the merging function, None for an exported state."""
+
+    text: str
+    name: str
+    merge: str | None
+
+    @property
+    def small(self) -> bool:
+        """Whether a state takes a few bytes."""
+        return self.merge is not None or self.name in _SMALL
+
+    def merged(self, column: str) -> exp.Expression:
+        """Return the aggregate's value from the states in `column`; NULLs there are no states."""
+        states: exp.Expression = exp.Anonymous(
+            this=self.merge or "combine_aggr", expressions=[exp.column(column)]
+        )
+        if self.merge is None:
+            return exp.Anonymous(this="finalize", expressions=[states])
+        if self.name in _COUNT_TYPES:
+            return exp.cast(exp.Coalesce(this=states, expressions=[exp.Literal.number(0)]), _COUNT_TYPES[self.name])
+        return states
+
+
+def needs_distinct_rows(aggregate: Aggregate) -> bool:
+    """Whether DISTINCT counts: then no state of a shard can be merged with another's."""
+    return aggregate.distinct and not (aggregate.name in _IDEMPOTENT and len(aggregate.arguments) == 1)
+
+
+def state_of(aggregate: Aggregate, types: Sequence[str]) -> State:
+    """Return the state of an aggregate over arguments of these types, or raise RowsNeeded."""
+    if _is_plain(aggregate):
+        return State(sql(_without_distinct(aggregate)), aggregate.name, PLAIN[aggregate.name])
+    if not aggregate.distinct and is_exportable(aggregate.name, types):
+        return State(sql(aggregate.call) + EXPORT, aggregate.name, None)
+    raise RowsNeeded(f"{aggregate.name}({', '.join(types)}) has no partial state")
+
+
+def _is_plain(aggregate: Aggregate) -> bool:
+    if aggregate.name == "any_value" and aggregate.ordered:
+        return False
+    arguments = 2 if aggregate.name == "regr_count" else 1
+    return aggregate.name in PLAIN and len(aggregate.arguments) == arguments
+
+
+def _without_distinct(aggregate: Aggregate) -> exp.Expression:
+    call = aggregate.call.copy()
+    for distinct in list(call.find_all(exp.Distinct)):
+        distinct.replace(distinct.expressions[0])
+    return call

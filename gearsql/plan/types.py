@@ -1,0 +1,43 @@
+"""DuckDB's types of expressions over a table's columns: what decides how a state may travel."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Sequence
+
+from gearsql.catalog.table import Table
+from gearsql.plan.text import SOURCE, quote, select
+from gearsql.sql.sandbox import open_sandbox
+
+
+def types_of(table: Table, expressions: Sequence[str]) -> list[str]:
+    """Return the types of expressions, either all of rows or all of aggregates; nothing runs."""
+    return shard_types(table, select(expressions)) if expressions else []
+
+
+def shard_types(table: Table, text: str) -> list[str]:
+    """Return the column types of a shard's SQL; nothing runs."""
+    return _binder().types(table, text)
+
+
+@functools.cache
+def _binder() -> _Binder:
+    return _Binder()
+
+
+class _Binder:
+    """One for the process: an empty scan_0 with the columns of the table that was asked for last."""
+
+    def __init__(self) -> None:
+        self._connection = open_sandbox()
+        self._columns = ""
+        self._lock = threading.Lock()
+
+    def types(self, table: Table, text: str) -> list[str]:
+        columns = ", ".join(f"{quote(column.name)} {column.type}" for column in table.all_columns)
+        with self._lock:
+            if columns != self._columns:
+                self._connection.execute(f"CREATE OR REPLACE TABLE {SOURCE} ({columns})")
+                self._columns = columns
+            return [str(type_) for type_ in self._connection.sql(text).types]

@@ -51,7 +51,7 @@ def load_file(url: str, file: Path, key: str, nulls: tuple[str, ...] = ()) -> Lo
     try:
         with duckdb.connect(config={"threads": 2}) as connection:
             rows = read_file(connection, file, nulls)
-            total = (rows.aggregate("count(*)").fetchone() or (0,))[0]
+            total = rows.shape[0]
             with row_progress(total, "loading") as progress:
                 return load_rows(shards, rows, keys, progress)
     except duckdb.Error as e:

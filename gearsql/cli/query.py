@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -41,4 +42,5 @@ def print_answer(cursor: Cursor, form: Format) -> None:
     types: list[Any] = [column[1] for column in cursor.description]
     answer: pa.Table = cursor.fetch_arrow_table()
     for line in form(answer, types):
-        click.echo(line)
+        # Not click.echo, which takes bytes that look like colours out of the data.
+        sys.stdout.write(line + "\n")

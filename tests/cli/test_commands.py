@@ -1,0 +1,117 @@
+"""The subcommands: load, serve, module."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+import redis
+
+from gearsql.embedded import Cluster
+
+Gearsql = Callable[..., subprocess.CompletedProcess[str]]
+
+CSV = """id,code,name,empty
+1,007,Zoë,
+2,1_000,"a ""quoted"", one",""
+3,NA,,
+"""
+
+
+def hashes(cluster: Cluster, pattern: str) -> dict[bytes, dict[bytes, bytes]]:
+    found = {}
+    for shard in range(len(cluster.ports)):
+        with cluster.client(shard) as client:
+            found |= {key: client.hgetall(key) for key in client.scan_iter(pattern)}
+    return found
+
+
+def test_csv_is_loaded_as_it_stands(gearsql: Gearsql, plain_shards: Cluster, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(CSV)
+    run = gearsql("load", str(file), "--key", "csv:{id}", "-u", plain_shards.url, "--null", "NA")
+    assert (run.returncode, run.stdout[:8]) == (0, "2 hashes")
+    assert hashes(plain_shards, "csv:*") == {
+        b"csv:1": {b"code": b"007", b"name": "Zoë".encode()},
+        b"csv:2": {b"code": b"1_000", b"name": b'a "quoted", one', b"empty": b""},
+    }
+    assert run.stderr == "note: 1 rows have no values and became no hashes\n"
+
+
+def test_parquet_is_loaded_in_the_text_that_casts_read_back(
+    gearsql: Gearsql, plain_shards: Cluster, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.parquet"
+    duckdb.sql(
+        r"""COPY (SELECT true AS yes, TIMESTAMP '2013-01-01 05:00:00.25' AS moment, 1e20 AS ratio,
+            '\xFF\x00'::BLOB AS raw, 2::HUGEINT ** 100 AS big, 1.50::DECIMAL(5,2) AS price, NULL::INT AS none
+            FROM range(2)) TO '"""
+        + f"{file}' (FORMAT parquet)"
+    )
+    assert gearsql("load", str(file), "-k", "{{p}}:{_row}", "-u", plain_shards.url).returncode == 0
+    found = hashes(plain_shards, "{p}:*")
+    assert sorted(found) == [b"{p}:1", b"{p}:2"]
+    assert found[b"{p}:1"][b"raw"] == b"\xff\x00"
+    assert found[b"{p}:1"][b"yes"] == b"true"
+    assert b"none" not in found[b"{p}:1"]
+    sql = (
+        "CREATE TABLE p (yes BOOLEAN, moment TIMESTAMP, ratio DOUBLE, raw BLOB, price DECIMAL(5,2)) "
+        "WITH (key = '{{p}}:{row}'); SELECT * EXCLUDE (row) FROM p LIMIT 1"
+    )
+    run = gearsql("-u", plain_shards.url, "--format", "csv", "-c", sql)
+    assert run.stdout.splitlines()[1] == r"true,2013-01-01 05:00:00.25,1e+20,\xFF\x00,1.50"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [("x:{idd}", "the file has no column idd"), ("x:{id", "not closed"), ("x:{name}", "is NULL in a row")],
+)
+def test_a_key_that_does_not_fit_is_an_error(
+    gearsql: Gearsql, plain_shards: Cluster, tmp_path: Path, key: str, message: str
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(CSV)
+    run = gearsql("load", str(file), "--key", key, "-u", plain_shards.url)
+    assert run.returncode == 1
+    assert message in run.stderr
+
+
+def test_a_key_of_another_type_ends_the_load(gearsql: Gearsql, plain_server: Cluster, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(CSV)
+    with plain_server.client() as client:
+        client.set("taken:1", "a string")
+    run = gearsql("load", str(file), "--key", "taken:{id}", "-u", plain_server.url)
+    assert run.returncode == 1
+    assert "WRONGTYPE" in run.stderr
+
+
+def test_load_needs_to_know_where(gearsql: Gearsql, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("GEARSQL_URL", raising=False)
+    file = tmp_path / "rows.csv"
+    file.write_text(CSV)
+    assert gearsql("load", str(file), "--key", "x:{id}").returncode == 2
+
+
+def test_serve_runs_until_it_is_told_to_stop() -> None:
+    command = [sys.executable, "-c", "from gearsql.cli import main; main()", "serve", "--shards", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        client = redis.Redis.from_url(url)
+        assert client.ping()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    with pytest.raises(redis.ConnectionError):
+        client.ping()
+
+
+def test_the_module_line_loads_the_module(gearsql: Gearsql) -> None:
+    word, *arguments = gearsql("module").stdout.split()
+    assert word == "loadmodule"
+    assert arguments[1::2] == ["PYTHON", "LIBPYTHON", "DUCKDB"]
+    assert all(os.path.exists(path) for path in [arguments[0], *arguments[2::2]])

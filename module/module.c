@@ -77,11 +77,17 @@ static int fetch_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     return status;
 }
 
+/* A user cancels its own stages only; an administrator has CLIENT KILL. */
 static int cancel_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    size_t length;
     if (argc != 2) return RedisModule_WrongArity(ctx);
-    const char *id = RedisModule_StringPtrLen(argv[1], &length);
-    return RedisModule_ReplyWithLongLong(ctx, (long long)gears_stage_cancel_id(id, length, "by GEARSQL.CANCEL"));
+    gears_slice id, user;
+    id.data = RedisModule_StringPtrLen(argv[1], &id.size);
+    RedisModuleString *name = RedisModule_GetCurrentUserName(ctx);
+    if (name == NULL) return RedisModule_ReplyWithLongLong(ctx, 0);
+    user.data = RedisModule_StringPtrLen(name, &user.size);
+    size_t count = gears_stage_cancel_id(id, user, "by GEARSQL.CANCEL");
+    RedisModule_FreeString(ctx, name);
+    return RedisModule_ReplyWithLongLong(ctx, (long long)count);
 }
 
 static void reply_text(RedisModuleCtx *ctx, const char *name, const char *value) {
@@ -239,6 +245,14 @@ static bool forbid_unload(RedisModuleCtx *ctx) {
     return RedisModule_CreateDataType(ctx, "gearsql-0", 0, &methods) != NULL;
 }
 
+/* All of them read: a `+@read` user may query. Redis 7.0 knows no categories of modules: there a user needs
+ * `+gearsql.execute +gearsql.fetch +gearsql.cancel +gearsql.status`. */
+static bool put_into_category(RedisModuleCtx *ctx, const char *name) {
+    if (RedisModule_SetCommandACLCategories == NULL) return true;
+    RedisModuleCommand *command = RedisModule_GetCommand(ctx, name);
+    return command != NULL && RedisModule_SetCommandACLCategories(command, "read") == REDISMODULE_OK;
+}
+
 static bool create_commands(RedisModuleCtx *ctx) {
     static const struct {
         const char *name, *flags;
@@ -251,7 +265,8 @@ static bool create_commands(RedisModuleCtx *ctx) {
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (RedisModule_CreateCommand(ctx, commands[i].name, commands[i].function, commands[i].flags, 0, 0, 0) !=
-            REDISMODULE_OK)
+                REDISMODULE_OK ||
+            !put_into_category(ctx, commands[i].name))
             return false;
     return true;
 }

@@ -12,6 +12,7 @@
 typedef struct RedisModuleCtx RedisModuleCtx;
 typedef struct RedisModuleString RedisModuleString;
 typedef struct RedisModuleKey RedisModuleKey;
+typedef struct RedisModuleCommand RedisModuleCommand;
 typedef struct RedisModuleScanCursor RedisModuleScanCursor;
 typedef struct RedisModuleBlockedClient RedisModuleBlockedClient;
 typedef struct RedisModuleUser RedisModuleUser;
@@ -77,6 +78,7 @@ enum {
 /* X(return type, name, parameters): functions that every supported server has. */
 #define GEARS_SERVER_FUNCTIONS(X)                                                                                   \
     X(int, CreateCommand, (RedisModuleCtx *, const char *, RedisModuleCmdFunc, const char *, int, int, int))        \
+    X(RedisModuleCommand *, GetCommand, (RedisModuleCtx *, const char *))                                           \
     X(void, SetModuleAttribs, (RedisModuleCtx *, const char *, int, int))                                           \
     X(void, SetModuleOptions, (RedisModuleCtx *, int))                                                              \
     X(RedisModuleType *, CreateDataType, (RedisModuleCtx *, const char *, int, RedisModuleTypeMethods *))           \
@@ -123,7 +125,9 @@ enum {
     X(int, HashGet, (RedisModuleKey *, int, ...))
 
 /* Newer functions, NULL where absent: test before use. */
-#define GEARS_SERVER_OPTIONAL_FUNCTIONS(X) X(RedisModuleString *, GetModuleUserACLString, (RedisModuleUser *))
+#define GEARS_SERVER_OPTIONAL_FUNCTIONS(X)                                                                          \
+    X(RedisModuleString *, GetModuleUserACLString, (RedisModuleUser *))                                             \
+    X(int, SetCommandACLCategories, (RedisModuleCommand *, const char *))
 
 #define GEARS_DECLARE(type, name, parameters) extern type(*RedisModule_##name) parameters;
 GEARS_SERVER_FUNCTIONS(GEARS_DECLARE)

@@ -118,6 +118,10 @@ static bool has_id(const gears_stage *stage, const char *id, size_t length) {
     return strlen(stage->id) == length && memcmp(stage->id, id, length) == 0;
 }
 
+static bool is_of_user(const gears_stage *stage, const gears_slice *user) {
+    return stage->user.length == user->size && memcmp(stage->user.data, user->data, user->size) == 0;
+}
+
 gears_stage *gears_stage_find(const char *id, size_t length, unsigned long long client) {
     pthread_mutex_lock(&registry_mutex);
     gears_stage *stage = registry;
@@ -137,8 +141,7 @@ static void cancel(gears_stage *stage, const char *reason) {
 }
 
 typedef struct cancellation {
-    const char *id;
-    size_t length;
+    const gears_slice *id, *user;
     const unsigned long long *client;
     const char *reason;
     size_t count;
@@ -146,7 +149,8 @@ typedef struct cancellation {
 
 static void cancel_matching(gears_stage *stage, void *data) {
     cancellation *wanted = data;
-    if (wanted->id != NULL && !has_id(stage, wanted->id, wanted->length)) return;
+    if (wanted->id != NULL && !has_id(stage, wanted->id->data, wanted->id->size)) return;
+    if (wanted->user != NULL && !is_of_user(stage, wanted->user)) return;
     if (wanted->client != NULL && stage->client != *wanted->client) return;
     cancel(stage, wanted->reason);
     wanted->count++;
@@ -157,8 +161,8 @@ static size_t cancel_stages(cancellation wanted) {
     return wanted.count;
 }
 
-size_t gears_stage_cancel_id(const char *id, size_t length, const char *reason) {
-    return cancel_stages((cancellation){.id = id, .length = length, .reason = reason});
+size_t gears_stage_cancel_id(gears_slice id, gears_slice user, const char *reason) {
+    return cancel_stages((cancellation){.id = &id, .user = &user, .reason = reason});
 }
 
 size_t gears_stage_cancel_client(unsigned long long client, const char *reason) {

@@ -88,8 +88,8 @@ gears_stage *gears_stage_find(const char *id, size_t length, unsigned long long 
 size_t gears_stage_open(void); /* no lock, so INFO may call it */
 void gears_stage_each(void (*visit)(gears_stage *, void *), void *data);
 
-/* Ask stages to stop: all with this id (if not NULL) or of this client. Returns how many. Any thread. */
-size_t gears_stage_cancel_id(const char *id, size_t length, const char *reason);
+/* Ask stages to stop: those of a user with this id, of a client, or all. Returns how many. Any thread. */
+size_t gears_stage_cancel_id(gears_slice id, gears_slice user, const char *reason);
 size_t gears_stage_cancel_client(unsigned long long client, const char *reason);
 size_t gears_stage_cancel_all(const char *reason);
 
@@ -97,7 +97,8 @@ size_t gears_stage_cancel_all(const char *reason);
 bool gears_stage_await(gears_stage *stage, RedisModuleBlockedClient *waiter);
 
 /* Worker: answer the waiting client with a frame, or with stage->error; waits for the client to ask. False if the
- * stage was cancelled, or the client did not ask in time (then nobody gets the frame). */
+ * stage was cancelled, or the client did not ask in time: then stage->error says so, and is delivered in turn to a
+ * client that asks within as long again. */
 bool gears_stage_deliver(gears_stage *stage, const gears_buffer *frame, bool more);
 
 /* Worker: set the stage's error unless it has one; printf-like; `%` of the text is the caller's business. */

@@ -1,0 +1,88 @@
+"""Stages by hand: the module's commands as any client can send them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import redis
+
+from gearsql.embedded import Cluster
+from gearsql.version import VERSION
+
+Word = str | bytes | int
+Column = tuple[str, str, Word]
+
+CITY: Column = ("city", "VARCHAR", "fcity")
+AGE: Column = ("age", "BIGINT", "fage")
+KEY: Column = ("_key", "VARCHAR", "k")
+
+
+@dataclass
+class Scan:
+    """The words of one SCAN."""
+
+    glob: Word = "user:*"
+    columns: Sequence[Column] = (CITY, AGE, KEY)
+    on_error: str = "error"
+    nulls: Sequence[Word] = ()
+    template: Sequence[Word] | None = None
+
+    def words(self) -> list[Word]:
+        keys: list[Word] = ["GLOB", self.glob]
+        if self.template is not None:
+            keys = ["TEMPLATE", len(self.template), *self.template]
+        columns = [word for column in self.columns for word in column]
+        return [
+            *("SCAN", self.on_error, *keys),
+            *("NULLS", len(self.nulls), *self.nulls),
+            *("COLUMNS", len(self.columns), *columns),
+        ]
+
+
+def execute_words(
+    sql: str, *scans: Scan, stage: str = "q", version: str = VERSION, engine: str = duckdb.__version__
+) -> list[Word]:
+    """The whole command."""
+    words = [word for scan in scans for word in scan.words()]
+    return ["GEARSQL.EXECUTE", stage, "VERSION", version, "DUCKDB", engine, *words, "SQL", sql]
+
+
+@dataclass
+class Answer:
+    table: pa.Table
+    frames: list[bytes]
+    stats: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in self.table.to_pylist()]
+
+
+def connect(cluster: Cluster, shard: int = 0, **options: Any) -> redis.Redis:
+    """One connection: a stage belongs to the connection that started it."""
+    return redis.Redis(port=cluster.ports[shard], single_connection_client=True, socket_timeout=30, **options)
+
+
+def stats_of(flat: Sequence[Any]) -> dict[str, int]:
+    return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+
+
+def status(client: redis.Redis) -> dict[str, Any]:
+    flat = client.execute_command("GEARSQL.STATUS")
+    return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+
+
+def run(client: redis.Redis, sql: str, *scans: Scan, stage: str = "q") -> Answer:
+    """Execute and fetch to the end."""
+    frame, more, stats = client.execute_command(*execute_words(sql, *(scans or (Scan(),)), stage=stage))
+    frames = [frame]
+    while more:
+        frame, more, stats = client.execute_command("GEARSQL.FETCH", stage)
+        frames.append(frame)
+    table = pa.ipc.open_stream(io.BytesIO(b"".join(frames))).read_all()
+    return Answer(table, frames, stats_of(stats))

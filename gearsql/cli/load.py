@@ -50,6 +50,7 @@ def load_file(url: str, file: Path, key: str, nulls: tuple[str, ...] = ()) -> Lo
     shards = Shards(url)
     try:
         with duckdb.connect(config={"threads": 2}) as connection:
+            connection.execute("SET enable_progress_bar = false")
             rows = read_file(connection, file, nulls)
             total = rows.shape[0]
             with row_progress(total, "loading") as progress:

@@ -1,0 +1,215 @@
+"""Stages in real servers with the module: frames, stats, slots, failures."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+import gearsql
+from gearsql.catalog.table import KEY_COLUMN, Column, FieldSource, Glob
+from gearsql.cluster import slots
+from gearsql.cluster.dispatch import StageStats, dispatch, new_stage_id
+from gearsql.cluster.presence import choose_reader
+from gearsql.cluster.progress import reported
+from gearsql.cluster.shards import Shards
+from gearsql.cluster.status import parse_status
+from gearsql.embedded import Cluster
+from gearsql.errors import (
+    AccessDeniedError,
+    CancelledError,
+    DataError,
+    InternalError,
+    MisfitError,
+    ModuleMissingError,
+    ShardUnreachableError,
+    SlotsNotCoveredError,
+    VersionMismatchError,
+)
+from gearsql.plan.stages import Scan, ShardStage
+
+ROWS = 30_000
+N = Column("n", "BIGINT", FieldSource(b"n"))
+WORD = Column("word", "BIGINT", FieldSource(b"word"))
+
+
+@pytest.fixture(scope="module")
+def filled(three_shards: Cluster) -> Cluster:
+    shards = Shards(three_shards.url)
+    for number in range(0, ROWS, 1000):
+        for shard in range(3):
+            connection = shards.connection(shards.all[shard])
+            # A hash tag keeps these keys on one shard.
+            keys = [f"dispatch:{{{TAGS[shard]}}}:{n}" for n in range(number, number + 1000) if n % 3 == shard]
+            connection.ask_all([("HSET", key, "n", key.split(":")[2], "word", "abc") for key in keys])
+    shards.close()
+    return three_shards
+
+
+TAGS = ("b", "c", "a")
+
+
+@pytest.fixture
+def shards(filled: Cluster) -> Iterator[Shards]:
+    found = Shards(filled.url)
+    yield found
+    found.close()
+
+
+def stage(sql: str, *columns: Column) -> ShardStage:
+    return ShardStage((Scan("dispatch", Glob(b"dispatch:*"), columns),), sql)
+
+
+def run(
+    shards: Shards, sql: str, *columns: Column, timeout: float | None = None
+) -> tuple[pa.Table, StageStats]:
+    stats = StageStats()
+    batches = list(dispatch(shards, stage(sql, *columns), stats, new_stage_id(), timeout))
+    return pa.Table.from_batches(batches), stats
+
+
+def test_every_shard_answers_once(shards: Shards) -> None:
+    table, stats = run(shards, "SELECT count(*) AS c FROM scan_0")
+    assert sum(table["c"].to_pylist()) == ROWS == stats.rows_scanned
+    assert table.num_rows == 3
+
+
+def test_many_frames_come_whole(shards: Shards) -> None:
+    table, _ = run(shards, "SELECT n, _key, repeat('x', 100) AS x FROM scan_0", N, KEY_COLUMN)
+    assert sorted(table["n"].to_pylist()) == list(range(ROWS))
+    assert table["x"].unique().to_pylist() == ["x" * 100]
+
+
+def test_a_shard_without_rows_still_tells_the_types(shards: Shards) -> None:
+    table, _ = run(shards, "SELECT n FROM scan_0 WHERE n < 0", N)
+    assert table.schema.types == [pa.int64()]
+    assert table.num_rows == 0
+
+
+def test_connections_serve_stage_after_stage(shards: Shards) -> None:
+    before = [shards.connection(shard) for shard in shards.all]
+    for _ in range(20):
+        run(shards, "SELECT count(*) FROM scan_0")
+    assert [shards.connection(shard) for shard in shards.all] == before
+
+
+def test_a_misfit_ends_all_shards(shards: Shards) -> None:
+    with pytest.raises(MisfitError) as caught:
+        run(shards, "SELECT max(word) FROM scan_0", WORD)
+    assert (caught.value.field, caught.value.value, caught.value.type) == ("word", b"abc", "BIGINT")
+    assert caught.value.key.startswith(b"dispatch:{")
+    assert_idle(shards)
+
+
+def test_a_value_that_a_cast_in_the_query_refuses_is_bad_data(shards: Shards) -> None:
+    text = replace(WORD, type="VARCHAR")
+    with pytest.raises(DataError, match="Could not convert string 'abc'"):
+        run(shards, "SELECT word::BIGINT AS w FROM scan_0", text)
+
+
+def test_a_stage_that_cannot_be_bound_is_our_fault(shards: Shards) -> None:
+    with pytest.raises(InternalError, match="cannot bind its stage"):
+        run(shards, "SELECT no_such_column FROM scan_0", N)
+
+
+def test_time_that_is_up_ends_the_stages(shards: Shards) -> None:
+    slow = "SELECT sum(hash(concat(n, r))) AS s FROM scan_0, range(100000) AS t(r)"
+    begun = time.monotonic()
+    with pytest.raises(CancelledError, match="time is up"):
+        run(shards, slow, N, timeout=0.5)
+    assert time.monotonic() - begun < 5
+    assert_idle(shards)
+
+
+def test_an_answer_that_nobody_reads_on_is_freed(shards: Shards) -> None:
+    everything = stage("SELECT n, repeat('x', 1000) AS x FROM scan_0", N)
+    batches = dispatch(shards, everything, StageStats(), new_stage_id())
+    next(batches)
+    batches.close()
+    assert_idle(shards)
+
+
+def assert_idle(shards: Shards) -> None:
+    deadline = time.monotonic() + 10
+    while any(status(shards, index) for index in range(3)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def status(shards: Shards, index: int) -> tuple[object, ...]:
+    return parse_status(shards.connection(shards.all[index]).ask("GEARSQL.STATUS")).stages
+
+
+def test_progress_ends_with_the_query(shards: Shards) -> None:
+    reports: list[tuple[int, int]] = []
+    stage_id = new_stage_id()
+    with reported(shards, stage_id, lambda done, total: reports.append((done, total))):
+        slow = stage("SELECT sum(hash(concat(n, r))) AS s FROM scan_0, range(1000) AS t(r)", N)
+        list(dispatch(shards, slow, StageStats(), stage_id))
+    assert all(done <= total for done, total in reports)
+    assert all(total >= ROWS for _, total in reports)
+
+
+def test_slots_that_move_meanwhile_are_noticed(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter(range(100))
+
+    def moving(nodes: bytes) -> object:
+        own = original(nodes)
+        return replace(own, spans=own.spans[1:]) if next(told) >= 3 else own
+
+    original = slots.own_slots
+    monkeypatch.setattr(slots, "own_slots", moving)
+    with pytest.raises(SlotsNotCoveredError, match="served the slots"):
+        run(shards, "SELECT count(*) FROM scan_0")
+
+
+def test_a_shard_killed_while_it_works_is_named() -> None:
+    with Cluster(2) as cluster:
+        shards = Shards(cluster.url)
+        with cluster.client(1) as client:
+            keys = [f"k:{{{tag}}}" for tag in range(2000)]
+            for key in keys:
+                try:
+                    client.hset(key, "n", 1)
+                except Exception:
+                    continue
+        slow = ShardStage(
+            (Scan("k", Glob(b"k:*"), (N,)),), "SELECT n, repeat('x', 100000) AS x FROM scan_0, range(1000)"
+        )
+        batches = dispatch(shards, slow, StageStats(), new_stage_id())
+        next(batches)
+        cluster.kill(1)
+        with pytest.raises(ShardUnreachableError, match=str(cluster.ports[1])):
+            list(batches)
+
+
+def test_the_module_on_some_shards_only_is_named() -> None:
+    with Cluster(3, module=(True, False, True)) as cluster:
+        for reader in ("auto", "module"):
+            with pytest.raises(ModuleMissingError, match=f"missing on 1 of 3 .*:{cluster.ports[1]}"):
+                gearsql.connect(cluster.url, reader=reader).execute('SELECT count(*) FROM "*"')
+        portable = gearsql.connect(cluster.url, reader="portable")
+        assert portable.execute('SELECT count(*) FROM "*"').fetchall() == [(0,)]
+
+
+def test_another_version_is_refused(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gearsql.cluster.presence.VERSION", "9.9.9")
+    with pytest.raises(VersionMismatchError, match=r"runs gearsql .*, this client 9\.9\.9"):
+        choose_reader(shards, "auto")
+    monkeypatch.setattr("gearsql.cluster.wire.VERSION", "9.9.9")
+    with pytest.raises(VersionMismatchError, match=r"runs gearsql .*, this client 9\.9\.9"):
+        run(shards, "SELECT count(*) FROM scan_0")
+
+
+def test_a_user_without_the_right_to_all_keys_is_refused(filled: Cluster) -> None:
+    rights = ["~dispatch:{b}:*", "+@read", "+@connection", "+cluster|slots", "+cluster|nodes"]
+    module_rights = ["+gearsql.execute", "+gearsql.fetch"]
+    for shard in range(3):
+        with filled.client(shard) as client:
+            client.execute_command("ACL", "SETUSER", "part", "on", ">x", *rights, *module_rights)
+    url = filled.url.replace("redis://", "redis://part:x@")
+    with pytest.raises(AccessDeniedError, match="no right"):
+        gearsql.connect(url).execute('SELECT count(*) FROM "dispatch:*"')
+    allowed = gearsql.connect(url).execute('SELECT count(*) FROM "dispatch:{b}:*"')
+    assert allowed.fetchall() == [(ROWS // 3,)]

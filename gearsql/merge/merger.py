@@ -13,7 +13,7 @@ from gearsql.errors import InternalError
 from gearsql.merge.arrival import Arrival, empty_batch
 from gearsql.merge.database import open_database
 from gearsql.merge.faults import named_faults
-from gearsql.merge.states import typed_by_stage
+from gearsql.merge.states import type_states
 from gearsql.plan.stages import GearsPlan, MergeStage, ShardStage
 from gearsql.sql.bound import ResultColumn
 
@@ -73,15 +73,15 @@ def _run(
     columns: Sequence[ResultColumn],
     arrival: Arrival,
 ) -> pa.Table:
-    cursor.register(ARRIVING if merge.states else merge.relation, arrival.reader())
-    answer = cursor.sql(typed_by_stage(cursor, shard, merge, ARRIVING) if merge.states else merge.sql)
+    if merge.states:
+        answer = cursor.sql(type_states(cursor, shard, merge, arrival.reader()))
+    else:
+        cursor.register(merge.relation, arrival.reader())
+        answer = cursor.sql(merge.sql)
     found, wanted = [str(type_) for type_ in answer.types], [column.type for column in columns]
     if found != wanted:
         raise InternalError(f"the merge gives {', '.join(found)} for {', '.join(wanted)}: {merge.sql}")
     return answer.to_arrow_table()
-
-
-ARRIVING = "arriving"
 
 
 def _at_least_one(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

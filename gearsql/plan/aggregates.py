@@ -74,13 +74,16 @@ def _aggregate(call: exp.Expression) -> Aggregate:
     name = _name(function)
     assert name is not None
     inside = list(_arguments(function))
+    orders = [node for node in inside if isinstance(node, exp.Order)]
+    if name.startswith("quantile"):  # quantile_cont(0.5 ORDER BY x): what is ordered by is the argument
+        inside = [key.this for order in orders for key in order.expressions] + inside
     return Aggregate(
         call,
         function,
         name,
         tuple(node for node in inside if not isinstance(node, exp.Order)),
         function.find(exp.Distinct) is not None,
-        any(isinstance(node, exp.Order) for node in inside),
+        bool(orders),
         condition,
     )
 

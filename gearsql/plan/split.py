@@ -33,7 +33,8 @@ def split(bound: BoundQuery, shards: int, reader: Reader) -> GearsPlan:
     except RowsNeeded as reason:
         shard, stage = _rows(bound), MergeStage(bound.table.name, bound.text)
         ships = f"rows, because {reason}"
-    return GearsPlan(reader, ShardStage((_scan(bound),), shard), stage, bound.columns, ships)
+    stages = ShardStage((_scan(bound),), shard), stage
+    return GearsPlan(reader, *stages, bound.columns, ships, shards, _filter(bound))
 
 
 def _split_tree(bound: BoundQuery, shards: int) -> Split:
@@ -75,3 +76,8 @@ def _scan(bound: BoundQuery) -> Scan:
     table = bound.table
     columns = tuple(column for column in table.all_columns if column.name in bound.reads)
     return Scan(table.name, table.keys, columns, table.on_error, table.null_values)
+
+
+def _filter(bound: BoundQuery) -> str:
+    clause = bound.tree.args.get("where") if bound.tree else None
+    return sql(clause.this.unnest()) if clause else ""

@@ -52,3 +52,5 @@ class GearsPlan:
     merge: MergeStage | None
     columns: tuple[ResultColumn, ...]
     ships: str  # for EXPLAIN: 'the answer' | 'partial states, …' | 'rows, because …'
+    shards: int = 1  # for EXPLAIN
+    filter: str = ""  # for EXPLAIN: what a row must meet on its shard

@@ -33,7 +33,8 @@ PLAIN = {
     "bit_or": "bit_or",
     "bit_xor": "bit_xor",
 }
-_COUNT_TYPES = {"count": "BIGINT", "count_if": "HUGEINT", "regr_count": "UINTEGER"}
+# Of no rows these are 0, unlike count_if.
+_COUNT_TYPES = {"count": "BIGINT", "regr_count": "UINTEGER"}
 # Over these DISTINCT changes nothing.
 _IDEMPOTENT = frozenset({"min", "max", "any_value", "bool_and", "bool_or", "bit_and", "bit_or"})
 # A few bytes each: cheap to ship for every pair of group and value.
@@ -64,7 +65,8 @@ class State:
         if self.merge is None:
             return exp.Anonymous(this="finalize", expressions=[states])
         if self.name in _COUNT_TYPES:
-            return exp.cast(exp.Coalesce(this=states, expressions=[exp.Literal.number(0)]), _COUNT_TYPES[self.name])
+            counted = exp.Coalesce(this=states, expressions=[exp.Literal.number(0)])
+            return exp.cast(counted, _COUNT_TYPES[self.name], dialect="duckdb")
         return states
 
 

@@ -1,0 +1,67 @@
+"""A gears plan in words: what EXPLAIN says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gearsql.catalog.glob import scan_pattern
+from gearsql.catalog.table import Column, FieldSource, KeySource, PlaceholderSource
+from gearsql.plan.stages import GearsPlan, Scan
+
+_READERS = {
+    "module": "the module, in each server",
+    "portable": "portable: this client reads the hashes over the network, which is slower",
+}
+
+
+def explain(plan: GearsPlan) -> str:
+    """Describe a plan for people: reader, what runs on every shard, what is shipped, what runs once."""
+    return "\n".join([f"reader   {_READERS[plan.reader]}", *_shard(plan), *_end(plan)])
+
+
+def _shard(plan: GearsPlan) -> Iterator[str]:
+    yield ""
+    if plan.reader == "portable":
+        yield f"in this client, over the rows of {_count(plan.shards)}"
+    else:
+        yield "on the only shard" if plan.shards == 1 else f"on each of {plan.shards} shards"
+    for scan in plan.shard.scans:
+        yield from _scan(scan)
+    if plan.filter:
+        yield f"  filter   {plan.filter}"
+    yield f"  sql      {plan.shard.sql}"
+
+
+def _scan(scan: Scan) -> Iterator[str]:
+    yield f"  keys     {scan_pattern(scan.keys).decode(errors='backslashreplace')}"
+    yield f"  reads    {', '.join(map(_column, scan.columns)) or 'no column: keys are counted'}"
+    if scan.on_error != "error":
+        what = {"null": "is read as NULL", "skip": "drops its row"}[scan.on_error]
+        yield f"  misfits  a value that does not fit its type {what}"
+
+
+def _column(column: Column) -> str:
+    text = f"{column.name} {column.type}"
+    match column.source:
+        case KeySource():
+            return f"{text} (the key)"
+        case PlaceholderSource():
+            return f"{text} (from the key)"
+        case FieldSource(field) if field != column.name.encode():
+            return f"{text} (field {field.decode(errors='backslashreplace')})"
+    return text
+
+
+def _end(plan: GearsPlan) -> Iterator[str]:
+    yield ""
+    yield f"ships    {plan.ships}"
+    yield ""
+    if plan.merge is None:
+        yield "once     nothing" + ("" if plan.shards == 1 or plan.reader == "portable" else ": the rows are put together")
+        return
+    yield "once"
+    yield f"  sql      {plan.merge.sql}"
+
+
+def _count(shards: int) -> str:
+    return "one server" if shards == 1 else f"{shards} shards"

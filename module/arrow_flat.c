@@ -42,9 +42,7 @@ void gears_flat_patch(gears_flat *f, size_t place, int64_t value, size_t size) {
 }
 
 /* Makes the offset at `from` point to the next byte. */
-static void point_here(gears_flat *f, size_t from) {
-    gears_flat_patch(f, from, (int64_t)(f->out->size - from), 4);
-}
+static void point_here(gears_flat *f, size_t from) { gears_flat_patch(f, from, (int64_t)(f->out->size - from), 4); }
 
 gears_flat_table gears_flat_write_table(gears_flat *f, size_t from, const gears_flat_field *fields, size_t n) {
     gears_flat_table table = {{0}};

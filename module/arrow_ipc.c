@@ -43,9 +43,7 @@ typedef struct {
     int64_t length;
 } rows;
 
-static int64_t padded(int64_t size) {
-    return (size + 7) / 8 * 8;
-}
+static int64_t padded(int64_t size) { return (size + 7) / 8 * 8; }
 
 static void note_piece(notes *n, const void *data, int64_t size) {
     const piece it = {data, size, 0, 0};

@@ -135,9 +135,7 @@ static bool is_union(const char *format, gears_arrow_type *out) {
     return true;
 }
 
-static bool begins(const char *format, const char *with) {
-    return strncmp(format, with, strlen(with)) == 0;
-}
+static bool begins(const char *format, const char *with) { return strncmp(format, with, strlen(with)) == 0; }
 
 bool gears_layout_of(const struct ArrowSchema *schema, gears_arrow_type *out) {
     const char *format = schema->format;

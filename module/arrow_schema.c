@@ -93,8 +93,7 @@ static bool write_dictionary(gears_flat *f, size_t from, const struct ArrowSchem
     return write_type(f, gears_flat_write_table(f, from, encoding, 3).slots[1], &index);
 }
 
-static bool write_field(gears_flat *f, size_t from, const struct ArrowSchema *schema, int64_t *dictionaries,
-                        int depth);
+static bool write_field(gears_flat *f, size_t from, const struct ArrowSchema *schema, int64_t *dictionaries, int depth);
 
 static bool write_fields(gears_flat *f, size_t from, const struct ArrowSchema *parent, int64_t *dictionaries,
                          int depth) {

@@ -16,9 +16,7 @@ typedef struct {
     bool large;
 } gears_binary_column;
 
-static inline void gears_column_set_bit(uint8_t *bits, int64_t i) {
-    bits[i >> 3] |= (uint8_t)(1u << (i & 7));
-}
+static inline void gears_column_set_bit(uint8_t *bits, int64_t i) { bits[i >> 3] |= (uint8_t)(1u << (i & 7)); }
 
 static inline bool gears_column_is_null(const gears_binary_column *in, int64_t row) {
     int64_t i = in->offset + row;

@@ -11,12 +11,12 @@ static const struct {
     const char *name;
     uint8_t width;
 } KINDS[] = {
-    [GEARS_BOOLEAN] = {"BOOLEAN", 1},     [GEARS_TINYINT] = {"TINYINT", 1},   [GEARS_SMALLINT] = {"SMALLINT", 2},
-    [GEARS_INTEGER] = {"INTEGER", 4},     [GEARS_BIGINT] = {"BIGINT", 8},     [GEARS_HUGEINT] = {"HUGEINT", 16},
+    [GEARS_BOOLEAN] = {"BOOLEAN", 1},     [GEARS_TINYINT] = {"TINYINT", 1},     [GEARS_SMALLINT] = {"SMALLINT", 2},
+    [GEARS_INTEGER] = {"INTEGER", 4},     [GEARS_BIGINT] = {"BIGINT", 8},       [GEARS_HUGEINT] = {"HUGEINT", 16},
     [GEARS_UTINYINT] = {"UTINYINT", 1},   [GEARS_USMALLINT] = {"USMALLINT", 2}, [GEARS_UINTEGER] = {"UINTEGER", 4},
-    [GEARS_UBIGINT] = {"UBIGINT", 8},     [GEARS_FLOAT] = {"FLOAT", 4},       [GEARS_DOUBLE] = {"DOUBLE", 8},
-    [GEARS_DECIMAL] = {"DECIMAL", 0},     [GEARS_DATE] = {"DATE", 4},         [GEARS_TIME] = {"TIME", 8},
-    [GEARS_TIMESTAMP] = {"TIMESTAMP", 8}, [GEARS_UUID] = {"UUID", 16},        [GEARS_VARCHAR] = {"VARCHAR", 0},
+    [GEARS_UBIGINT] = {"UBIGINT", 8},     [GEARS_FLOAT] = {"FLOAT", 4},         [GEARS_DOUBLE] = {"DOUBLE", 8},
+    [GEARS_DECIMAL] = {"DECIMAL", 0},     [GEARS_DATE] = {"DATE", 4},           [GEARS_TIME] = {"TIME", 8},
+    [GEARS_TIMESTAMP] = {"TIMESTAMP", 8}, [GEARS_UUID] = {"UUID", 16},          [GEARS_VARCHAR] = {"VARCHAR", 0},
     [GEARS_BLOB] = {"BLOB", 0},
 };
 

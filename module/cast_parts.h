@@ -9,9 +9,7 @@
 #endif
 
 /* The value of a decimal digit, 10 or more for any other byte. */
-static inline unsigned gears_cast_digit(char c) {
-    return (unsigned char)(c - '0');
-}
+static inline unsigned gears_cast_digit(char c) { return (unsigned char)(c - '0'); }
 
 /* Each reads all `n` bytes (>= 1) or returns false, and writes to the slot `out` of any alignment. */
 bool gears_cast_double(const char *s, size_t n, void *out);

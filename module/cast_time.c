@@ -20,9 +20,7 @@ static bool read_digits(const char *s, size_t count, unsigned *out) {
     return true;
 }
 
-static bool is_leap(unsigned year) {
-    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
+static bool is_leap(unsigned year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
 
 /* Days from 1970-01-01; month 1 to 12, day of the month 1 on. Whole years first, each leap year before this one adds a
  * day; 719162 days lie between 0001-01-01 and 1970-01-01. */

@@ -3,9 +3,7 @@
 
 #include "cast_parts.h"
 
-static bool within(unsigned char c, unsigned char low, unsigned char high) {
-    return c >= low && c <= high;
-}
+static bool within(unsigned char c, unsigned char low, unsigned char high) { return c >= low && c <= high; }
 
 /* The length of the sequence of two to four bytes that begins at `p`, 0 if it is ill-formed. */
 static size_t sequence(const unsigned char *p, size_t left) {

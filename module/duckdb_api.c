@@ -20,8 +20,8 @@ const char *gears_duckdb_bind(const char *path) {
         snprintf(problem, sizeof problem, "cannot load DuckDB: %s", dlerror());
         return problem;
     }
-#define GEARS_BIND(type, name, parameters)                                                                          \
-    *(void **)&duckdb_##name = dlsym(library, "duckdb_" #name);                                                     \
+#define GEARS_BIND(type, name, parameters)                                                                             \
+    *(void **)&duckdb_##name = dlsym(library, "duckdb_" #name);                                                        \
     if (duckdb_##name == NULL) return "this DuckDB lacks duckdb_" #name "; duckdb 2.0 is needed";
     GEARS_DUCKDB_FUNCTIONS(GEARS_BIND)
 #undef GEARS_BIND
@@ -61,11 +61,9 @@ static duckdb_database open_locked_down(unsigned memory_megabytes, char **error)
 static bool lock_configuration(duckdb_database database, char **error) {
     duckdb_connection connection = NULL;
     if (duckdb_connect(database, &connection) != DuckDBSuccess) return false;
-    static const char *const statements[] = {"SET GLOBAL temp_directory = ''",
-                                             "SET GLOBAL enable_external_access = false",
-                                             "SET GLOBAL TimeZone = 'UTC'",
-                                             "SET GLOBAL allowed_configs = ['streaming_buffer_size']",
-                                             "SET GLOBAL lock_configuration = true"};
+    static const char *const statements[] = {
+        "SET GLOBAL temp_directory = ''", "SET GLOBAL enable_external_access = false", "SET GLOBAL TimeZone = 'UTC'",
+        "SET GLOBAL allowed_configs = ['streaming_buffer_size']", "SET GLOBAL lock_configuration = true"};
     bool locked = true;
     for (size_t i = 0; i < sizeof statements / sizeof *statements && locked; i++) {
         duckdb_result result;

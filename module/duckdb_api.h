@@ -12,9 +12,8 @@ struct ArrowArray;
 
 typedef uint64_t idx_t;
 typedef struct gears_duckdb_handle *duckdb_database, *duckdb_connection, *duckdb_config, *duckdb_prepared_statement,
-    *duckdb_data_chunk, *duckdb_vector, *duckdb_logical_type, *duckdb_value, *duckdb_table_function,
-    *duckdb_bind_info, *duckdb_init_info, *duckdb_function_info, *duckdb_replacement_scan_info,
-    *duckdb_arrow_options, *duckdb_error_data;
+    *duckdb_data_chunk, *duckdb_vector, *duckdb_logical_type, *duckdb_value, *duckdb_table_function, *duckdb_bind_info,
+    *duckdb_init_info, *duckdb_function_info, *duckdb_replacement_scan_info, *duckdb_arrow_options, *duckdb_error_data;
 
 typedef enum { DuckDBSuccess = 0, DuckDBError = 1 } duckdb_state;
 
@@ -71,75 +70,74 @@ typedef void (*duckdb_function_callback)(duckdb_function_info, duckdb_data_chunk
 typedef void (*duckdb_delete_callback)(void *);
 typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const char *, void *);
 
-#define GEARS_DUCKDB_FUNCTIONS(X)                                                                                   \
-    X(const char *, library_version, (void))                                                                        \
-    X(duckdb_state, create_config, (duckdb_config *))                                                               \
-    X(duckdb_state, set_config, (duckdb_config, const char *, const char *))                                        \
-    X(void, destroy_config, (duckdb_config *))                                                                      \
-    X(duckdb_state, open_ext, (const char *, duckdb_database *, duckdb_config, char **))                            \
-    X(duckdb_state, connect, (duckdb_database, duckdb_connection *))                                                \
-    X(void, disconnect, (duckdb_connection *))                                                                      \
-    X(void, interrupt, (duckdb_connection))                                                                         \
-    X(void, free, (void *))                                                                                         \
-    X(duckdb_state, query, (duckdb_connection, const char *, duckdb_result *))                                      \
-    X(void, destroy_result, (duckdb_result *))                                                                      \
-    X(const char *, result_error, (duckdb_result *))                                                                \
-    X(idx_t, column_count, (duckdb_result *))                                                                       \
-    X(const char *, column_name, (duckdb_result *, idx_t))                                                          \
-    X(duckdb_logical_type, column_logical_type, (duckdb_result *, idx_t))                                           \
-    X(duckdb_data_chunk, fetch_chunk, (duckdb_result))                                                              \
-    X(duckdb_state, prepare, (duckdb_connection, const char *, duckdb_prepared_statement *))                        \
-    X(const char *, prepare_error, (duckdb_prepared_statement))                                                     \
-    X(int, prepared_statement_type, (duckdb_prepared_statement))                                                    \
-    X(duckdb_state, execute_prepared_streaming, (duckdb_prepared_statement, duckdb_result *))                       \
-    X(void, destroy_prepare, (duckdb_prepared_statement *))                                                         \
-    X(duckdb_table_function, create_table_function, (void))                                                         \
-    X(void, destroy_table_function, (duckdb_table_function *))                                                      \
-    X(void, table_function_set_name, (duckdb_table_function, const char *))                                         \
-    X(void, table_function_add_parameter, (duckdb_table_function, duckdb_logical_type))                             \
-    X(void, table_function_set_bind, (duckdb_table_function, duckdb_bind_callback))                                 \
-    X(void, table_function_set_init, (duckdb_table_function, duckdb_init_callback))                                 \
-    X(void, table_function_set_function, (duckdb_table_function, duckdb_function_callback))                         \
-    X(void, table_function_supports_projection_pushdown, (duckdb_table_function, bool))                             \
-    X(duckdb_state, register_table_function, (duckdb_connection, duckdb_table_function))                            \
-    X(duckdb_value, bind_get_parameter, (duckdb_bind_info, idx_t))                                                  \
-    X(void, bind_add_result_column, (duckdb_bind_info, const char *, duckdb_logical_type))                          \
-    X(void, bind_set_bind_data, (duckdb_bind_info, void *, duckdb_delete_callback))                                 \
-    X(void, bind_set_error, (duckdb_bind_info, const char *))                                                       \
-    X(void *, init_get_bind_data, (duckdb_init_info))                                                               \
-    X(idx_t, init_get_column_count, (duckdb_init_info))                                                             \
-    X(idx_t, init_get_column_index, (duckdb_init_info, idx_t))                                                      \
-    X(void, init_set_init_data, (duckdb_init_info, void *, duckdb_delete_callback))                                 \
-    X(void, init_set_max_threads, (duckdb_init_info, idx_t))                                                        \
-    X(void, init_set_error, (duckdb_init_info, const char *))                                                       \
-    X(void *, function_get_init_data, (duckdb_function_info))                                                       \
-    X(void, function_set_error, (duckdb_function_info, const char *))                                               \
-    X(void, add_replacement_scan,                                                                                   \
-      (duckdb_database, duckdb_replacement_callback, void *, duckdb_delete_callback))                               \
-    X(void, replacement_scan_set_function_name, (duckdb_replacement_scan_info, const char *))                       \
-    X(void, replacement_scan_add_parameter, (duckdb_replacement_scan_info, duckdb_value))                           \
-    X(duckdb_value, create_int64, (int64_t))                                                                        \
-    X(int64_t, get_int64, (duckdb_value))                                                                           \
-    X(void, destroy_value, (duckdb_value *))                                                                        \
-    X(duckdb_logical_type, create_logical_type, (duckdb_type))                                                      \
-    X(duckdb_logical_type, create_decimal_type, (uint8_t, uint8_t))                                                 \
-    X(void, destroy_logical_type, (duckdb_logical_type *))                                                          \
-    X(idx_t, vector_size, (void))                                                                                   \
-    X(idx_t, data_chunk_get_size, (duckdb_data_chunk))                                                              \
-    X(void, data_chunk_set_size, (duckdb_data_chunk, idx_t))                                                        \
-    X(duckdb_vector, data_chunk_get_vector, (duckdb_data_chunk, idx_t))                                             \
-    X(void, destroy_data_chunk, (duckdb_data_chunk *))                                                              \
-    X(void *, vector_get_data, (duckdb_vector))                                                                     \
-    X(uint64_t *, vector_get_validity, (duckdb_vector))                                                             \
-    X(void, vector_ensure_validity_writable, (duckdb_vector))                                                       \
-    X(void, unsafe_vector_assign_string_element_len, (duckdb_vector, idx_t, const char *, idx_t))                   \
-    X(void, connection_get_arrow_options, (duckdb_connection, duckdb_arrow_options *))                              \
-    X(void, destroy_arrow_options, (duckdb_arrow_options *))                                                        \
-    X(duckdb_error_data, to_arrow_schema,                                                                           \
-      (duckdb_arrow_options, duckdb_logical_type *, const char **, idx_t, struct ArrowSchema *))                    \
-    X(duckdb_error_data, data_chunk_to_arrow, (duckdb_arrow_options, duckdb_data_chunk, struct ArrowArray *))       \
-    X(bool, error_data_has_error, (duckdb_error_data))                                                              \
-    X(const char *, error_data_message, (duckdb_error_data))                                                        \
+#define GEARS_DUCKDB_FUNCTIONS(X)                                                                                      \
+    X(const char *, library_version, (void))                                                                           \
+    X(duckdb_state, create_config, (duckdb_config *))                                                                  \
+    X(duckdb_state, set_config, (duckdb_config, const char *, const char *))                                           \
+    X(void, destroy_config, (duckdb_config *))                                                                         \
+    X(duckdb_state, open_ext, (const char *, duckdb_database *, duckdb_config, char **))                               \
+    X(duckdb_state, connect, (duckdb_database, duckdb_connection *))                                                   \
+    X(void, disconnect, (duckdb_connection *))                                                                         \
+    X(void, interrupt, (duckdb_connection))                                                                            \
+    X(void, free, (void *))                                                                                            \
+    X(duckdb_state, query, (duckdb_connection, const char *, duckdb_result *))                                         \
+    X(void, destroy_result, (duckdb_result *))                                                                         \
+    X(const char *, result_error, (duckdb_result *))                                                                   \
+    X(idx_t, column_count, (duckdb_result *))                                                                          \
+    X(const char *, column_name, (duckdb_result *, idx_t))                                                             \
+    X(duckdb_logical_type, column_logical_type, (duckdb_result *, idx_t))                                              \
+    X(duckdb_data_chunk, fetch_chunk, (duckdb_result))                                                                 \
+    X(duckdb_state, prepare, (duckdb_connection, const char *, duckdb_prepared_statement *))                           \
+    X(const char *, prepare_error, (duckdb_prepared_statement))                                                        \
+    X(int, prepared_statement_type, (duckdb_prepared_statement))                                                       \
+    X(duckdb_state, execute_prepared_streaming, (duckdb_prepared_statement, duckdb_result *))                          \
+    X(void, destroy_prepare, (duckdb_prepared_statement *))                                                            \
+    X(duckdb_table_function, create_table_function, (void))                                                            \
+    X(void, destroy_table_function, (duckdb_table_function *))                                                         \
+    X(void, table_function_set_name, (duckdb_table_function, const char *))                                            \
+    X(void, table_function_add_parameter, (duckdb_table_function, duckdb_logical_type))                                \
+    X(void, table_function_set_bind, (duckdb_table_function, duckdb_bind_callback))                                    \
+    X(void, table_function_set_init, (duckdb_table_function, duckdb_init_callback))                                    \
+    X(void, table_function_set_function, (duckdb_table_function, duckdb_function_callback))                            \
+    X(void, table_function_supports_projection_pushdown, (duckdb_table_function, bool))                                \
+    X(duckdb_state, register_table_function, (duckdb_connection, duckdb_table_function))                               \
+    X(duckdb_value, bind_get_parameter, (duckdb_bind_info, idx_t))                                                     \
+    X(void, bind_add_result_column, (duckdb_bind_info, const char *, duckdb_logical_type))                             \
+    X(void, bind_set_bind_data, (duckdb_bind_info, void *, duckdb_delete_callback))                                    \
+    X(void, bind_set_error, (duckdb_bind_info, const char *))                                                          \
+    X(void *, init_get_bind_data, (duckdb_init_info))                                                                  \
+    X(idx_t, init_get_column_count, (duckdb_init_info))                                                                \
+    X(idx_t, init_get_column_index, (duckdb_init_info, idx_t))                                                         \
+    X(void, init_set_init_data, (duckdb_init_info, void *, duckdb_delete_callback))                                    \
+    X(void, init_set_max_threads, (duckdb_init_info, idx_t))                                                           \
+    X(void, init_set_error, (duckdb_init_info, const char *))                                                          \
+    X(void *, function_get_init_data, (duckdb_function_info))                                                          \
+    X(void, function_set_error, (duckdb_function_info, const char *))                                                  \
+    X(void, add_replacement_scan, (duckdb_database, duckdb_replacement_callback, void *, duckdb_delete_callback))      \
+    X(void, replacement_scan_set_function_name, (duckdb_replacement_scan_info, const char *))                          \
+    X(void, replacement_scan_add_parameter, (duckdb_replacement_scan_info, duckdb_value))                              \
+    X(duckdb_value, create_int64, (int64_t))                                                                           \
+    X(int64_t, get_int64, (duckdb_value))                                                                              \
+    X(void, destroy_value, (duckdb_value *))                                                                           \
+    X(duckdb_logical_type, create_logical_type, (duckdb_type))                                                         \
+    X(duckdb_logical_type, create_decimal_type, (uint8_t, uint8_t))                                                    \
+    X(void, destroy_logical_type, (duckdb_logical_type *))                                                             \
+    X(idx_t, vector_size, (void))                                                                                      \
+    X(idx_t, data_chunk_get_size, (duckdb_data_chunk))                                                                 \
+    X(void, data_chunk_set_size, (duckdb_data_chunk, idx_t))                                                           \
+    X(duckdb_vector, data_chunk_get_vector, (duckdb_data_chunk, idx_t))                                                \
+    X(void, destroy_data_chunk, (duckdb_data_chunk *))                                                                 \
+    X(void *, vector_get_data, (duckdb_vector))                                                                        \
+    X(uint64_t *, vector_get_validity, (duckdb_vector))                                                                \
+    X(void, vector_ensure_validity_writable, (duckdb_vector))                                                          \
+    X(void, unsafe_vector_assign_string_element_len, (duckdb_vector, idx_t, const char *, idx_t))                      \
+    X(void, connection_get_arrow_options, (duckdb_connection, duckdb_arrow_options *))                                 \
+    X(void, destroy_arrow_options, (duckdb_arrow_options *))                                                           \
+    X(duckdb_error_data, to_arrow_schema,                                                                              \
+      (duckdb_arrow_options, duckdb_logical_type *, const char **, idx_t, struct ArrowSchema *))                       \
+    X(duckdb_error_data, data_chunk_to_arrow, (duckdb_arrow_options, duckdb_data_chunk, struct ArrowArray *))          \
+    X(bool, error_data_has_error, (duckdb_error_data))                                                                 \
+    X(const char *, error_data_message, (duckdb_error_data))                                                           \
     X(void, destroy_error_data, (duckdb_error_data *))
 
 #define GEARS_DECLARE(type, name, parameters) extern type(*duckdb_##name) parameters;

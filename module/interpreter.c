@@ -11,16 +11,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PYTHON_FUNCTIONS(X)                                                                                         \
-    X(PyConfig_InitPythonConfig)                                                                                    \
-    X(PyConfig_SetBytesString)                                                                                      \
-    X(PyConfig_Clear)                                                                                               \
-    X(PyStatus_Exception)                                                                                           \
-    X(Py_InitializeFromConfig)                                                                                      \
-    X(Py_GetVersion)                                                                                                \
-    X(PyEval_SaveThread)                                                                                            \
-    X(PyMem_SetAllocator)                                                                                           \
-    X(PyObject_GetArenaAllocator)                                                                                   \
+#define PYTHON_FUNCTIONS(X)                                                                                            \
+    X(PyConfig_InitPythonConfig)                                                                                       \
+    X(PyConfig_SetBytesString)                                                                                         \
+    X(PyConfig_Clear)                                                                                                  \
+    X(PyStatus_Exception)                                                                                              \
+    X(Py_InitializeFromConfig)                                                                                         \
+    X(Py_GetVersion)                                                                                                   \
+    X(PyEval_SaveThread)                                                                                               \
+    X(PyMem_SetAllocator)                                                                                              \
+    X(PyObject_GetArenaAllocator)                                                                                      \
     X(PyObject_SetArenaAllocator)
 
 #define DECLARE(name) static __typeof__(&name) py_##name;
@@ -90,8 +90,8 @@ static const char *bind_python(const char *libpython) {
         snprintf(problem, sizeof problem, "cannot load libpython: %s", dlerror());
         return problem;
     }
-#define BIND(name)                                                                                                  \
-    *(void **)&py_##name = dlsym(library, #name);                                                                   \
+#define BIND(name)                                                                                                     \
+    *(void **)&py_##name = dlsym(library, #name);                                                                      \
     if (py_##name == NULL) return "libpython lacks " #name;
     PYTHON_FUNCTIONS(BIND)
 #undef BIND

@@ -44,11 +44,13 @@ static int wait_for_frame(RedisModuleCtx *ctx, gears_stage *stage) {
 static int execute_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     char *error = NULL;
     if (argc < 8) return RedisModule_WrongArity(ctx);
-    if (!may_block(ctx)) return RedisModule_ReplyWithError(ctx, "GEARSSTAGE a stage cannot run in a transaction or script");
+    if (!may_block(ctx))
+        return RedisModule_ReplyWithError(ctx, "GEARSSTAGE a stage cannot run in a transaction or script");
     if (is_replica_of_a_cluster(ctx))
         return RedisModule_ReplyWithError(ctx, "GEARSREPLICA this node is a replica now: its primary has the slots");
     if (gears_stage_of_client(RedisModule_GetClientId(ctx)))
-        return RedisModule_ReplyWithError(ctx, "GEARSLIMIT this connection has an open stage: fetch it to its end first");
+        return RedisModule_ReplyWithError(ctx,
+                                          "GEARSLIMIT this connection has an open stage: fetch it to its end first");
     gears_stage *stage = gears_stage_parse(ctx, argv, argc, &error);
     if (stage == NULL) {
         RedisModule_ReplyWithError(ctx, error ? error : "GEARSLIMIT out of memory");
@@ -68,7 +70,8 @@ static int execute_command(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
 static int fetch_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     size_t length;
     if (argc != 2) return RedisModule_WrongArity(ctx);
-    if (!may_block(ctx)) return RedisModule_ReplyWithError(ctx, "GEARSSTAGE a stage cannot run in a transaction or script");
+    if (!may_block(ctx))
+        return RedisModule_ReplyWithError(ctx, "GEARSSTAGE a stage cannot run in a transaction or script");
     const char *id = RedisModule_StringPtrLen(argv[1], &length);
     gears_stage *stage = gears_stage_find(id, length, RedisModule_GetClientId(ctx));
     if (stage == NULL) return RedisModule_ReplyWithError(ctx, "GEARSGONE this connection has no such stage");
@@ -189,12 +192,9 @@ static const struct {
     const char *name;
     unsigned *value, least, most;
 } numbers[] = {
-    {"WORKERS", &gears_worker_limit, 1, 64},
-    {"QUEUE", &gears_worker_queue_limit, 1, 10000},
-    {"MEMORY", &gears_worker_memory_mb, 64, 1u << 20},
-    {"SLICE_US", &gears_lock_slice_us, 10, 100000},
-    {"PAUSE_US", &gears_lock_pause_us, 0, 100000},
-    {"FETCH_TIMEOUT_MS", &gears_fetch_timeout_ms, 100, 86400000},
+    {"WORKERS", &gears_worker_limit, 1, 64},           {"QUEUE", &gears_worker_queue_limit, 1, 10000},
+    {"MEMORY", &gears_worker_memory_mb, 64, 1u << 20}, {"SLICE_US", &gears_lock_slice_us, 10, 100000},
+    {"PAUSE_US", &gears_lock_pause_us, 0, 100000},     {"FETCH_TIMEOUT_MS", &gears_fetch_timeout_ms, 100, 86400000},
 };
 
 static bool read_number(const char *name, RedisModuleString *argument) {
@@ -294,7 +294,8 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
     arguments given = {NULL, NULL, NULL};
     const char *wrong = read_arguments(argv, argc, &given);
     if (wrong != NULL) {
-        RedisModule_Log(ctx, "warning", "module argument %s is missing or wrong; `gearsql module` prints the line", wrong);
+        RedisModule_Log(ctx, "warning", "module argument %s is missing or wrong; `gearsql module` prints the line",
+                        wrong);
         return REDISMODULE_ERR;
     }
     const char *problem = start_libraries(&given);

@@ -9,9 +9,7 @@ typedef struct {
     const char *key, *key_end;
 } place;
 
-static bool is_special(char c) {
-    return c == '*' || c == '?' || c == '[' || c == '\\';
-}
+static bool is_special(char c) { return c == '*' || c == '?' || c == '[' || c == '\\'; }
 
 gears_glob gears_pattern_compile(const char *pattern, size_t n) {
     gears_glob glob = {.pattern = pattern, .size = n};

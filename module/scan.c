@@ -21,8 +21,8 @@ enum { MAX_PLACEHOLDERS = 256, MISFIT_SHOWN = 200, KEYS_PER_LOOK = 8 };
 /* A column that DuckDB wants in this execution, and where its values go in the chunk at hand. */
 typedef struct target {
     const gears_column *column; /* NULL: DuckDB asked for a row to count, its value is never looked at */
-    idx_t position; /* in the chunk */
-    size_t width;   /* bytes of a value in the vector */
+    idx_t position;             /* in the chunk */
+    size_t width;               /* bytes of a value in the vector */
     duckdb_vector vector;
     char *data;
     uint64_t *validity; /* NULL until the chunk's first NULL */
@@ -90,7 +90,8 @@ static bool is_null_value(const gears_scan_spec *spec, const char *bytes, size_t
     return false;
 }
 
-static void fail_misfit(scan_state *s, const gears_column *column, RedisModuleString *key, const char *bytes, size_t length) {
+static void fail_misfit(scan_state *s, const gears_column *column, RedisModuleString *key, const char *bytes,
+                        size_t length) {
     size_t key_length;
     const char *key_bytes = RedisModule_StringPtrLen(key, &key_length);
     char *shown_column = gears_escape(column->name, strlen(column->name), MISFIT_SHOWN, true);

@@ -9,11 +9,11 @@ GEARS_SERVER_OPTIONAL_FUNCTIONS(GEARS_DEFINE)
 const char *gears_server_bind(RedisModuleCtx *ctx) {
     /* The first word of the load context is the look-up function: the API's own convention. */
     int (*get_api)(const char *, void *) = ((int (**)(const char *, void *))(void *)ctx)[0];
-#define GEARS_BIND(type, name, parameters)                                                                          \
+#define GEARS_BIND(type, name, parameters)                                                                             \
     if (get_api("RedisModule_" #name, (void *)&RedisModule_##name) != REDISMODULE_OK) return "RedisModule_" #name;
     GEARS_SERVER_FUNCTIONS(GEARS_BIND)
 #undef GEARS_BIND
-#define GEARS_PROBE(type, name, parameters)                                                                         \
+#define GEARS_PROBE(type, name, parameters)                                                                            \
     if (get_api("RedisModule_" #name, (void *)&RedisModule_##name) != REDISMODULE_OK) RedisModule_##name = NULL;
     GEARS_SERVER_OPTIONAL_FUNCTIONS(GEARS_PROBE)
 #undef GEARS_PROBE

@@ -76,57 +76,57 @@ enum {
 };
 
 /* X(return type, name, parameters): functions that every supported server has. */
-#define GEARS_SERVER_FUNCTIONS(X)                                                                                   \
-    X(int, CreateCommand, (RedisModuleCtx *, const char *, RedisModuleCmdFunc, const char *, int, int, int))        \
-    X(RedisModuleCommand *, GetCommand, (RedisModuleCtx *, const char *))                                           \
-    X(void, SetModuleAttribs, (RedisModuleCtx *, const char *, int, int))                                           \
-    X(void, SetModuleOptions, (RedisModuleCtx *, int))                                                              \
-    X(RedisModuleType *, CreateDataType, (RedisModuleCtx *, const char *, int, RedisModuleTypeMethods *))           \
-    X(int, SubscribeToServerEvent, (RedisModuleCtx *, RedisModuleEvent, RedisModuleEventCallback))                  \
-    X(int, RegisterInfoFunc, (RedisModuleCtx *, RedisModuleInfoFunc))                                               \
-    X(int, InfoAddSection, (RedisModuleInfoCtx *, const char *))                                                    \
-    X(int, InfoAddFieldULongLong, (RedisModuleInfoCtx *, const char *, unsigned long long))                         \
-    X(int, InfoAddFieldCString, (RedisModuleInfoCtx *, const char *, const char *))                                 \
-    X(void, Log, (RedisModuleCtx *, const char *, const char *, ...))                                               \
-    X(int, WrongArity, (RedisModuleCtx *))                                                                          \
-    X(int, ReplyWithError, (RedisModuleCtx *, const char *))                                                        \
-    X(int, ReplyWithLongLong, (RedisModuleCtx *, long long))                                                        \
-    X(int, ReplyWithArray, (RedisModuleCtx *, long))                                                                \
-    X(void, ReplySetArrayLength, (RedisModuleCtx *, long))                                                          \
-    X(int, ReplyWithStringBuffer, (RedisModuleCtx *, const char *, size_t))                                         \
-    X(const char *, StringPtrLen, (const RedisModuleString *, size_t *))                                            \
-    X(int, StringToLongLong, (const RedisModuleString *, long long *))                                              \
-    X(RedisModuleString *, CreateString, (RedisModuleCtx *, const char *, size_t))                                  \
-    X(RedisModuleString *, HoldString, (RedisModuleCtx *, RedisModuleString *))                                     \
-    X(void, FreeString, (RedisModuleCtx *, RedisModuleString *))                                                    \
-    X(unsigned long long, GetClientId, (RedisModuleCtx *))                                                          \
-    X(RedisModuleString *, GetCurrentUserName, (RedisModuleCtx *))                                                  \
-    X(RedisModuleUser *, GetModuleUserFromUserName, (RedisModuleString *))                                          \
-    X(int, FreeModuleUser, (RedisModuleUser *))                                                                     \
-    X(int, ACLCheckKeyPermissions, (RedisModuleUser *, RedisModuleString *, int))                                   \
-    X(int, GetContextFlags, (RedisModuleCtx *))                                                                     \
-    X(int, GetSelectedDb, (RedisModuleCtx *))                                                                       \
-    X(int, SelectDb, (RedisModuleCtx *, int))                                                                       \
-    X(unsigned long long, DbSize, (RedisModuleCtx *))                                                               \
-    X(RedisModuleBlockedClient *, BlockClient,                                                                      \
-      (RedisModuleCtx *, RedisModuleCmdFunc, RedisModuleCmdFunc, void (*)(RedisModuleCtx *, void *), long long))    \
-    X(int, UnblockClient, (RedisModuleBlockedClient *, void *))                                                     \
-    X(RedisModuleCtx *, GetThreadSafeContext, (RedisModuleBlockedClient *))                                         \
-    X(void, FreeThreadSafeContext, (RedisModuleCtx *))                                                              \
-    X(int, ThreadSafeContextTryLock, (RedisModuleCtx *))                                                            \
-    X(void, ThreadSafeContextUnlock, (RedisModuleCtx *))                                                            \
-    X(RedisModuleScanCursor *, ScanCursorCreate, (void))                                                            \
-    X(void, ScanCursorDestroy, (RedisModuleScanCursor *))                                                           \
-    X(int, Scan, (RedisModuleCtx *, RedisModuleScanCursor *, RedisModuleScanCB, void *))                            \
-    X(RedisModuleKey *, OpenKey, (RedisModuleCtx *, RedisModuleString *, int))                                      \
-    X(void, CloseKey, (RedisModuleKey *))                                                                           \
-    X(int, KeyType, (RedisModuleKey *))                                                                             \
-    X(long long, GetExpire, (RedisModuleKey *))                                                                     \
+#define GEARS_SERVER_FUNCTIONS(X)                                                                                      \
+    X(int, CreateCommand, (RedisModuleCtx *, const char *, RedisModuleCmdFunc, const char *, int, int, int))           \
+    X(RedisModuleCommand *, GetCommand, (RedisModuleCtx *, const char *))                                              \
+    X(void, SetModuleAttribs, (RedisModuleCtx *, const char *, int, int))                                              \
+    X(void, SetModuleOptions, (RedisModuleCtx *, int))                                                                 \
+    X(RedisModuleType *, CreateDataType, (RedisModuleCtx *, const char *, int, RedisModuleTypeMethods *))              \
+    X(int, SubscribeToServerEvent, (RedisModuleCtx *, RedisModuleEvent, RedisModuleEventCallback))                     \
+    X(int, RegisterInfoFunc, (RedisModuleCtx *, RedisModuleInfoFunc))                                                  \
+    X(int, InfoAddSection, (RedisModuleInfoCtx *, const char *))                                                       \
+    X(int, InfoAddFieldULongLong, (RedisModuleInfoCtx *, const char *, unsigned long long))                            \
+    X(int, InfoAddFieldCString, (RedisModuleInfoCtx *, const char *, const char *))                                    \
+    X(void, Log, (RedisModuleCtx *, const char *, const char *, ...))                                                  \
+    X(int, WrongArity, (RedisModuleCtx *))                                                                             \
+    X(int, ReplyWithError, (RedisModuleCtx *, const char *))                                                           \
+    X(int, ReplyWithLongLong, (RedisModuleCtx *, long long))                                                           \
+    X(int, ReplyWithArray, (RedisModuleCtx *, long))                                                                   \
+    X(void, ReplySetArrayLength, (RedisModuleCtx *, long))                                                             \
+    X(int, ReplyWithStringBuffer, (RedisModuleCtx *, const char *, size_t))                                            \
+    X(const char *, StringPtrLen, (const RedisModuleString *, size_t *))                                               \
+    X(int, StringToLongLong, (const RedisModuleString *, long long *))                                                 \
+    X(RedisModuleString *, CreateString, (RedisModuleCtx *, const char *, size_t))                                     \
+    X(RedisModuleString *, HoldString, (RedisModuleCtx *, RedisModuleString *))                                        \
+    X(void, FreeString, (RedisModuleCtx *, RedisModuleString *))                                                       \
+    X(unsigned long long, GetClientId, (RedisModuleCtx *))                                                             \
+    X(RedisModuleString *, GetCurrentUserName, (RedisModuleCtx *))                                                     \
+    X(RedisModuleUser *, GetModuleUserFromUserName, (RedisModuleString *))                                             \
+    X(int, FreeModuleUser, (RedisModuleUser *))                                                                        \
+    X(int, ACLCheckKeyPermissions, (RedisModuleUser *, RedisModuleString *, int))                                      \
+    X(int, GetContextFlags, (RedisModuleCtx *))                                                                        \
+    X(int, GetSelectedDb, (RedisModuleCtx *))                                                                          \
+    X(int, SelectDb, (RedisModuleCtx *, int))                                                                          \
+    X(unsigned long long, DbSize, (RedisModuleCtx *))                                                                  \
+    X(RedisModuleBlockedClient *, BlockClient,                                                                         \
+      (RedisModuleCtx *, RedisModuleCmdFunc, RedisModuleCmdFunc, void (*)(RedisModuleCtx *, void *), long long))       \
+    X(int, UnblockClient, (RedisModuleBlockedClient *, void *))                                                        \
+    X(RedisModuleCtx *, GetThreadSafeContext, (RedisModuleBlockedClient *))                                            \
+    X(void, FreeThreadSafeContext, (RedisModuleCtx *))                                                                 \
+    X(int, ThreadSafeContextTryLock, (RedisModuleCtx *))                                                               \
+    X(void, ThreadSafeContextUnlock, (RedisModuleCtx *))                                                               \
+    X(RedisModuleScanCursor *, ScanCursorCreate, (void))                                                               \
+    X(void, ScanCursorDestroy, (RedisModuleScanCursor *))                                                              \
+    X(int, Scan, (RedisModuleCtx *, RedisModuleScanCursor *, RedisModuleScanCB, void *))                               \
+    X(RedisModuleKey *, OpenKey, (RedisModuleCtx *, RedisModuleString *, int))                                         \
+    X(void, CloseKey, (RedisModuleKey *))                                                                              \
+    X(int, KeyType, (RedisModuleKey *))                                                                                \
+    X(long long, GetExpire, (RedisModuleKey *))                                                                        \
     X(int, HashGet, (RedisModuleKey *, int, ...))
 
 /* Newer functions, NULL where absent: test before use. */
-#define GEARS_SERVER_OPTIONAL_FUNCTIONS(X)                                                                          \
-    X(RedisModuleString *, GetModuleUserACLString, (RedisModuleUser *))                                             \
+#define GEARS_SERVER_OPTIONAL_FUNCTIONS(X)                                                                             \
+    X(RedisModuleString *, GetModuleUserACLString, (RedisModuleUser *))                                                \
     X(int, SetCommandACLCategories, (RedisModuleCommand *, const char *))
 
 #define GEARS_DECLARE(type, name, parameters) extern type(*RedisModule_##name) parameters;

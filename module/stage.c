@@ -125,7 +125,8 @@ static bool is_of_user(const gears_stage *stage, const gears_slice *user) {
 gears_stage *gears_stage_find(const char *id, size_t length, unsigned long long client) {
     pthread_mutex_lock(&registry_mutex);
     gears_stage *stage = registry;
-    while (stage != NULL && (stage->client != client || (id != NULL && !has_id(stage, id, length)))) stage = stage->next;
+    while (stage != NULL && (stage->client != client || (id != NULL && !has_id(stage, id, length))))
+        stage = stage->next;
     if (stage != NULL) gears_stage_retain(stage);
     pthread_mutex_unlock(&registry_mutex);
     return stage;

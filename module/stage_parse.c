@@ -76,7 +76,8 @@ static bool next_text(decoder *d, const char *what, char **out) {
     gears_bytes text;
     if (!next_bytes(d, what, &text)) return false;
     *out = text.data;
-    if (strlen(text.data) != text.length) return refuse(d, "GEARSSTAGE argument %d has a NUL byte: %s", d->at - 1, what);
+    if (strlen(text.data) != text.length)
+        return refuse(d, "GEARSSTAGE argument %d has a NUL byte: %s", d->at - 1, what);
     return true;
 }
 
@@ -146,7 +147,8 @@ static bool decode_source(decoder *d, const gears_scan_spec *scan, gears_column 
         return length == 1 || refuse(d, "GEARSSTAGE argument %d is no column source", d->at - 1);
     case 'p':
         column->source = GEARS_SOURCE_PLACEHOLDER;
-        for (size_t i = 1; i < length && i < 4; i++) column->placeholder = column->placeholder * 10 + (unsigned)(source[i] - '0');
+        for (size_t i = 1; i < length && i < 4; i++)
+            column->placeholder = column->placeholder * 10 + (unsigned)(source[i] - '0');
         if (length < 2 || length > 4 || !scan->is_template || column->placeholder >= scan->key_template.placeholders)
             return refuse(d, "GEARSSTAGE argument %d: no such placeholder", d->at - 1);
         return true;
@@ -154,8 +156,7 @@ static bool decode_source(decoder *d, const gears_scan_spec *scan, gears_column 
         column->source = GEARS_SOURCE_FIELD;
         column->field = RedisModule_CreateString(NULL, source + 1, length - 1);
         return true;
-    default:
-        return refuse(d, "GEARSSTAGE argument %d is no column source", d->at - 1);
+    default: return refuse(d, "GEARSSTAGE argument %d is no column source", d->at - 1);
     }
 }
 

@@ -59,7 +59,8 @@ static void fail_with_duckdb(gears_stage *stage, const char *message) {
         gears_stage_fail(stage, "GEARSCANCELLED %s", stage->cancel_reason);
         return;
     }
-    char *text = gears_escape(message ? message : "unknown error", strlen(message ? message : "unknown error"), 4096, false);
+    char *text = gears_escape(message ? message : "unknown error", strlen(message ? message : "unknown error"), 4096,
+                              false);
     bool memory = message != NULL && strstr(message, "Out of Memory Error") != NULL;
     gears_stage_fail(stage, "%s %s", memory ? "GEARSLIMIT" : "GEARSSQL", text ? text : "out of memory");
     free(text);

@@ -20,6 +20,7 @@ from gearsql.cluster.slots import ASK_SLOTS, SlotAccount
 from gearsql.cluster.status import flat
 from gearsql.cluster.topology import Shard
 from gearsql.cluster.wire import execute_words, stream_of
+from gearsql.merge.arrival import empty_batch
 from gearsql.plan.stages import ShardStage
 
 
@@ -97,7 +98,7 @@ def _batches(answer: _StageAnswer) -> Iterator[pa.RecordBatch]:
             empty = False
             yield batch
         if empty:
-            yield pa.RecordBatch.from_pylist([], schema=stream.schema)
+            yield empty_batch(stream.schema)
     # What follows the end-of-stream marker has to be read off the connection, too.
     while answer.next_frame() is not None:
         pass

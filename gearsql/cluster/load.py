@@ -68,49 +68,48 @@ def commands(rows: duckdb.DuckDBPyRelation, keys: KeyTemplate) -> str:
     The command is NULL for a row without values. Raises UnknownColumnError for an unknown placeholder.
     """
     columns = {fold(name): name for name in rows.columns}
-    key = _concatenated([_literal(keys.literals[0]), *_key_parts(keys, columns)])
+    key = " || ".join([_text(keys.literals[0]), *_key_parts(keys, columns)])
     in_key = {fold(name) for name in keys.placeholders}
     types = dict(zip(rows.columns, map(str, rows.types), strict=True))
     fields = [name for name in rows.columns if fold(name) not in in_key]
-    pairs = [_pair(name, _bytes(_quoted(name), types[name])) for name in fields]
-    count = " + ".join(f"(CASE WHEN {_quoted(name)} IS NULL THEN 0 ELSE 2 END)" for name in fields) or "0"
-    head = f"encode('*' || ({count} + 2)::VARCHAR || e'\\r\\n$4\\r\\nHSET\\r\\n')"
-    command = _concatenated([head, _bulk(key), *pairs])
-    return f"{key} AS key, CASE WHEN {count} = 0 THEN NULL ELSE {command} END AS command"
+    count = " + ".join(f"({_quoted(name)} IS NOT NULL)::INTEGER" for name in fields) or "0"
+    head = f"'*' || (2 * ({count}) + 2)::VARCHAR || e'\\r\\n$4\\r\\nHSET\\r\\n' || {_bulk(key)}"
+    texts = [_pair(name) for name in fields if types[name] != "BLOB"]
+    # concat() leaves a NULL out, and a pair with a NULL is one.
+    command = f"encode(concat({', '.join([head, *texts])}))"
+    blobs = "".join(f" || {_blob_pair(name)}" for name in fields if types[name] == "BLOB")
+    return f"encode({key}) AS key, CASE WHEN {count} = 0 THEN NULL ELSE {command}{blobs} END AS command"
 
 
 def _key_parts(keys: KeyTemplate, columns: dict[str, str]) -> Iterator[str]:
     for name, literal in zip(keys.placeholders, keys.literals[1:], strict=True):
         if fold(name) in columns:
-            yield f"encode({_quoted(columns[fold(name)])}::VARCHAR)"
+            yield f"{_quoted(columns[fold(name)])}::VARCHAR"
         elif name == ROW:
-            yield "encode((row_number() OVER ())::VARCHAR)"
+            yield "(row_number() OVER ())::VARCHAR"
         else:
             near = tuple(get_close_matches(name, columns.values()))
             hint = f"columns are {', '.join(columns.values())}; {{{ROW}}} is the row's number"
             raise UnknownColumnError(f"the file has no column {name}", candidates=near, hint=hint)
-        yield _literal(literal)
+        yield _text(literal)
 
 
-def _pair(name: str, value: str) -> str:
-    both = _concatenated([_bulk(_literal(name.encode())), _bulk(value)])
-    return f"CASE WHEN {_quoted(name)} IS NULL THEN ''::BLOB ELSE {both} END"
+def _pair(name: str) -> str:
+    return f"{_bulk(_text(name.encode()))} || {_bulk(_quoted(name) + '::VARCHAR')}"
+
+
+def _blob_pair(name: str) -> str:
+    head = f"{_bulk(_text(name.encode()))} || '$' || octet_length({_quoted(name)}) || e'\\r\\n'"
+    return f"coalesce(encode({head}) || {_quoted(name)} || encode(e'\\r\\n'), ''::BLOB)"
 
 
 def _bulk(value: str) -> str:
-    return f"encode('$' || octet_length({value})::VARCHAR || e'\\r\\n') || {value} || encode(e'\\r\\n')"
+    """Return the protocol's form of a text; strlen counts bytes."""
+    return f"'$' || strlen({value}) || e'\\r\\n' || {value} || e'\\r\\n'"
 
 
-def _bytes(column: str, type_: str) -> str:
-    return column if type_ == "BLOB" else f"encode({column}::VARCHAR)"
-
-
-def _concatenated(parts: list[str]) -> str:
-    return "(" + " || ".join(parts) + ")"
-
-
-def _literal(value: bytes) -> str:
-    return "'" + "".join(f"\\x{byte:02X}" for byte in value) + "'::BLOB"
+def _text(value: bytes) -> str:
+    return "'" + value.decode().replace("'", "''") + "'"
 
 
 def _quoted(name: str) -> str:

@@ -1,9 +1,9 @@
 """Reads the files of queries: texts apart by blank lines, each with options in comments before it.
 
-    -- with: [1, "x"]       the parameters, as JSON
-    -- within: 0.05         how far doubles may be off
-    -- among: SELECT …      the rows are any of these; how many must be right
-    -- native: SELECT …     what DuckDB's native table is asked instead
+-- with: [1, "x"]       the parameters, as JSON
+-- within: 0.05         how far doubles may be off
+-- among: SELECT …      the rows are any of these; how many must be right
+-- native: SELECT …     what DuckDB's native table is asked instead
 """
 
 from __future__ import annotations

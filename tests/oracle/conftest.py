@@ -1,4 +1,4 @@
-"""Where the questions are asked: servers of every kind, with and without the module, the same rows in each."""
+"""Where the questions are asked: servers of every kind, with and without the module, with the same rows."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 import duckdb
 import pytest
-from tests.oracle import zoo
-from tests.oracle.judge import Oracle
-from tests.servers import binary
 
 import gearsql
 from gearsql.catalog.template import parse_template
 from gearsql.cluster.load import load
 from gearsql.cluster.shards import Shards
 from gearsql.embedded import Cluster
+from tests.oracle import zoo
+from tests.oracle.judge import Oracle
+from tests.servers import binary
 
 # The shared servers by their fixtures, the others as (server, shards).
 PLACES: dict[str, str | tuple[str, int]] = {

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
-from tests.oracle.cases import Case
-from tests.oracle.compare import Answer, assert_same
 
 import gearsql
+from tests.oracle.cases import Case
+from tests.oracle.compare import Answer, assert_same
 
 Key = tuple[str, str]
 
@@ -37,7 +37,10 @@ def ask(connection: gearsql.Connection, text: str, parameters: Any = None) -> An
     with connection.cursor() as cursor:
         cursor.execute(text, parameters)
         assert cursor.description is not None
-        names, types = [column[0] for column in cursor.description], [column[1] for column in cursor.description]
+        names, types = (
+            [column[0] for column in cursor.description],
+            [column[1] for column in cursor.description],
+        )
         rows = cursor.fetchall()
         assert cursor.rowcount == len(rows)
         return Answer(names, types, rows)

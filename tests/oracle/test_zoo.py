@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+import gearsql
 from tests.oracle import zoo
 from tests.oracle.cases import Case, read_cases
 from tests.oracle.judge import Oracle, judge
-
-import gearsql
 
 CASES = read_cases(Path(__file__).with_name("zoo.sql"))
 

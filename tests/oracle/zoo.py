@@ -41,7 +41,24 @@ TABLES = {
 }
 
 # Ids that try the reader of keys: signs of glob patterns, NUL, other scripts, what looks like a template.
-ODD_IDS = ["*", "?[a]", "\\", "a:b", ":", " ", "x\0y", "\0", "é", "日本語", "{}", "{one}", "}{", "\r\n", "%00", "'"]
+ODD_IDS = [
+    "*",
+    "?[a]",
+    "\\",
+    "a:b",
+    ":",
+    " ",
+    "x\0y",
+    "\0",
+    "é",
+    "日本語",
+    "{}",
+    "{one}",
+    "}{",
+    "\r\n",
+    "%00",
+    "'",
+]
 
 
 def create(name: str) -> str:
@@ -68,21 +85,23 @@ VALUES = {
     "b": """CASE i % 9 WHEN 0 THEN NULL WHEN 1 THEN 9223372036854775807 WHEN 2 THEN -9223372036854775808
         ELSE (i * 7919) % 1009 - 500 END""",
     "hu": """CASE i % 50 WHEN 0 THEN NULL WHEN 1 THEN 170141183460469231731687303715884105727
-        WHEN 2 THEN -170141183460469231731687303715884105728 ELSE i::HUGEINT * 100000000000000000000000 END""",
+        WHEN 2 THEN -170141183460469231731687303715884105728
+        ELSE i::HUGEINT * 100000000000000000000000 END""",
     "uti": "[255, 0, NULL][1 + i % 3]",
     "usi": "[65535, 1, NULL, 0][1 + i % 4]",
     "ui": "[4294967295, 2, 0, NULL, 17][1 + i % 5]",
     "ub": "[18446744073709551615::UBIGINT, 3::UBIGINT, NULL, 0::UBIGINT][1 + i % 4]",
     "x": "CASE WHEN i % 9 <> 0 THEN ((i * 31) % 997) / 7.0::DOUBLE - 50 END",
-    "d": """['nan'::DOUBLE, 'inf'::DOUBLE, '-inf'::DOUBLE, '-0.0'::DOUBLE, 0.0::DOUBLE, NULL, 5e-324::DOUBLE, 1e308::DOUBLE,
-        0.1::DOUBLE, 1e-7::DOUBLE, 123456789012345680::DOUBLE][1 + (i * 31) % 11]""",
+    "d": """['nan'::DOUBLE, 'inf'::DOUBLE, '-inf'::DOUBLE, '-0.0'::DOUBLE, 0.0::DOUBLE, NULL, 5e-324::DOUBLE,
+        1e308::DOUBLE, 0.1::DOUBLE, 1e-7::DOUBLE, 123456789012345680::DOUBLE][1 + (i * 31) % 11]""",
     "r": "CASE WHEN i % 17 <> 0 THEN (i % 37) / 4.0 + 0.1::FLOAT END",
     "c": "CASE WHEN i % 8 <> 0 THEN ((i * 37) % 100003) / 100 - 300 END",
     "e": "CASE WHEN i % 6 <> 0 THEN '12345678901234567' || (i % 10) || '.0000000' || (100 + i % 900) END",
-    "s": """['007', '7', '07', NULL, '', '0', '-0', '1e3', '1_000', ' 7', '7 ', 'NaN', 'null', 'NULL', 'true', '٣',
-        '日本 ''quoted'' "and" \\n', chr(0), chr(128512), 'O''Brien; DROP TABLE zoo'][1 + (i * 13) % 20]""",
-    "big": """CASE i % 300 WHEN 0 THEN repeat('é', 500000) || i WHEN 150 THEN repeat('x', 65536) WHEN 7 THEN ''
-        END""",
+    "s": """['007', '7', '07', NULL, '', '0', '-0', '1e3', '1_000', ' 7', '7 ', 'NaN', 'null', 'NULL',
+        'true', '٣', '日本 ''quoted'' "and" \\n', chr(0), chr(128512),
+        'O''Brien; DROP TABLE zoo'][1 + (i * 13) % 20]""",
+    "big": """CASE i % 300 WHEN 0 THEN repeat('é', 500000) || i WHEN 150 THEN repeat('x', 65536)
+        WHEN 7 THEN '' END""",
     "day": """CASE i % 13 WHEN 0 THEN NULL WHEN 1 THEN DATE '0001-01-01' WHEN 2 THEN DATE '9999-12-31'
         ELSE DATE '2024-02-27' + (i % 400)::INTEGER END""",
     "tod": "CASE WHEN i % 14 <> 0 THEN TIME '00:00:00' + INTERVAL (i * 28.123457) SECOND END",
@@ -90,5 +109,6 @@ VALUES = {
         ELSE TIMESTAMP '2024-12-30 23:59:58.5' + INTERVAL (i) HOUR END""",
     "f": "[NULL, true, false][1 + i % 3]",
     "u": "CASE WHEN i % 5 <> 0 THEN md5((i % 20)::VARCHAR)::UUID END",
-    "z": "[NULL, '\\x00\\xFF\\xFE'::BLOB, ''::BLOB, '\\x0D\\x0A$-1\\x0D\\x0A'::BLOB, 'abc'::BLOB, '\\xC3'::BLOB][1 + i % 6]",
+    "z": """[NULL, '\\x00\\xFF\\xFE'::BLOB, ''::BLOB, '\\x0D\\x0A$-1\\x0D\\x0A'::BLOB, 'abc'::BLOB,
+        '\\xC3'::BLOB][1 + i % 6]""",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -26,7 +26,9 @@ class Arrival:
         first, self._first = self._first, None
         if first is not None:
             yield first
-        yield from self._batches
+        # Not `yield from`: DuckDB may close its reader early, which would close the batches, too.
+        while (batch := next(self._batches, None)) is not None:
+            yield batch
 
     def reader(self) -> pa.RecordBatchReader:
         """Return a reader for DuckDB, whose threads run it."""
@@ -47,6 +49,11 @@ class Arrival:
                 raise self._error from None
             raise error
 
+    def close(self) -> None:
+        """End the batches where they are."""
+        if isinstance(self._batches, Generator):
+            self._batches.close()
+
     def _watched(self) -> Iterator[pa.RecordBatch]:
         try:
             yield from self
@@ -56,5 +63,5 @@ class Arrival:
 
 
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
-    """Return a batch without rows, whatever the types: pyarrow's from_pylist cannot for states with a HUGEINT."""
+    """Return a batch without rows; pyarrow's own from_pylist cannot for structs with a HUGEINT."""
     return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from gearsql.plan.stages import MergeStage, Scan, ShardStage
 from gearsql.plan.text import quote
 
+
 def type_states(
     cursor: duckdb.DuckDBPyConnection, shard: ShardStage, merge: MergeStage, reader: pa.RecordBatchReader
 ) -> str:

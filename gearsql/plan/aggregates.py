@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sqlglot
 from sqlglot import exp
@@ -19,7 +20,7 @@ _SUFFIXES = (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A call: `name(DISTINCT arguments ORDER BY …) FILTER (WHERE condition)`; `function` is it without FILTER."""
+    """`name(DISTINCT arguments ORDER BY …) FILTER (WHERE condition)`; `function` is it without FILTER."""
 
     call: exp.Expression
     function: exp.Expression
@@ -63,8 +64,7 @@ def _name(node: exp.Expression) -> str | None:
 def _calls_in_text(text: str) -> int:
     tokens = sqlglot.tokenize(text, dialect="duckdb")
     aggregates = known_functions().aggregates
-    pairs = zip(tokens, tokens[1:], strict=False)
-    return sum(following.text == "(" and token.text.lower() in aggregates for token, following in pairs)
+    return sum(token.text.lower() in aggregates for token, after in pairwise(tokens) if after.text == "(")
 
 
 def _aggregate(call: exp.Expression) -> Aggregate:
@@ -88,21 +88,23 @@ def _aggregate(call: exp.Expression) -> Aggregate:
     )
 
 
-def _arguments(node: object) -> Iterator[exp.Expression]:
+def _arguments(function: exp.Expression) -> Iterator[exp.Expression]:
     """Yield the arguments as they come, and the ORDER BY inside the call as itself."""
+    while isinstance(function, _SUFFIXES):
+        function = function.this
+    for value in function.args.values():
+        for node in value if isinstance(value, list) else [value]:
+            yield from _unwrapped(node)
+
+
+def _unwrapped(node: object) -> Iterator[exp.Expression]:
     match node:
-        case list():
-            for child in node:
-                yield from _arguments(child)
         case exp.Order():
-            yield from _arguments(node.this)
+            yield from _unwrapped(node.this)
             yield node
         case exp.Distinct():
             yield from node.expressions
-        case exp.AggFunc() | exp.Anonymous() | exp.WithinGroup() | exp.IgnoreNulls() | exp.RespectNulls():
-            for child in node.args.values():
-                yield from _arguments(child)
-        case exp.Identifier():  # an Anonymous call's name
+        case exp.Identifier():  # the name of a call that sqlglot does not know
             return
         case exp.Expression():
             yield node

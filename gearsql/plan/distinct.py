@@ -1,6 +1,6 @@
 """DISTINCT aggregates: the shards ship their distinct values as rows, and the merge aggregates over those.
 
-A key set is what one aggregate is distinct over. A row of key set i holds a group and one combination of values.
+A key set is what one aggregate is distinct over: one value, or several that only count together.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KeySet = tuple[str, ...]
 
 @dataclass(frozen=True)
 class DistinctCall:
-    """An aggregate with DISTINCT, and what stands for its arguments: columns of groups, or keys of its own."""
+    """An aggregate with DISTINCT; `arguments` tells the group or the key that stands for each argument."""
 
     aggregate: Aggregate
     keys: KeySet

@@ -57,7 +57,8 @@ def _end(plan: GearsPlan) -> Iterator[str]:
     yield f"ships    {plan.ships}"
     yield ""
     if plan.merge is None:
-        yield "once     nothing" + ("" if plan.shards == 1 or plan.reader == "portable" else ": the rows are put together")
+        alone = plan.shards == 1 or plan.reader == "portable"
+        yield "once     nothing" + ("" if alone else ": the rows are put together")
         return
     yield "once"
     yield f"  sql      {plan.merge.sql}"

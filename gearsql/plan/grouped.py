@@ -90,7 +90,8 @@ class _Layout:
         keys = {key: exp.column(f"x{i}") for i, key in enumerate(self.keys)}
         states = {call: state.merged(f"s{i}") for i, (call, state) in enumerate(self.states.items())}
         distinct = {
-            sql(call.aggregate.call): call.merged({**groups, **keys}, self._rows_of(call)) for call in self.distinct
+            sql(call.aggregate.call): call.merged({**groups, **keys}, self._rows_of(call))
+            for call in self.distinct
         }
         return {**groups, **states, **distinct}
 
@@ -102,7 +103,7 @@ class _Layout:
         if not self.keys:
             return f"partial states, {row}"
         pairs = " and of ".join(f"({', '.join(keys)})" for keys in self.key_sets)
-        values = f"the distinct values of {pairs} in each group" if self.groups else f"the distinct values of {pairs}"
+        values = f"the distinct values of {pairs}" + (" in each group" if self.groups else "")
         return values + (f"; partial states, {row}" if self.apart and self.states else "")
 
 

@@ -1,4 +1,4 @@
-"""Filter, projection and DISTINCT without aggregates: every shard cuts to LIMIT + OFFSET rows, the merge again."""
+"""Filter, projection, DISTINCT: every shard cuts to LIMIT + OFFSET rows, and the merge cuts again."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _WRAPPERS = (exp.Paren, exp.Ordered, exp.Identifier)
 
 
 def rewrite(node: exp.Expression, shipped: Shipped) -> exp.Expression:
-    """Put what was shipped in place of every outermost expression that was; a column left over is RowsNeeded."""
+    """Put columns in place of the outermost expressions that were shipped; RowsNeeded if one was not."""
 
     def put(part: exp.Expression) -> exp.Expression:
         found = None if isinstance(part, _WRAPPERS) else shipped.get(sql(part))

@@ -1,9 +1,9 @@
 """Bound query → gears plan: what every shard computes, what it ships, and what runs once.
 
-    one shard, or the portable reader    the whole query runs where the rows are
-    no aggregates                        projection.py
-    aggregates, GROUP BY                 grouped.py
-    what none of these can take apart    rows travel, and the merge runs the query's own text
+one shard, or the portable reader    the whole query runs where the rows are
+no aggregates                        projection.py
+aggregates, GROUP BY                 grouped.py
+what none of these can take apart    rows travel, and the merge runs the query's own text
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from gearsql.plan.grouped import split_groups
 from gearsql.plan.projection import split_projection
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.rewrite import RELATION
-from gearsql.plan.states import EXPORT
 from gearsql.plan.stages import GearsPlan, MergeStage, Reader, Scan, ShardStage
+from gearsql.plan.states import EXPORT
 from gearsql.plan.text import SOURCE, quote, select, sql, where
 from gearsql.plan.types import shard_types
 from gearsql.sql.bound import BoundQuery
@@ -26,7 +26,7 @@ Split = tuple[str, str | None, str]
 
 
 def split(bound: BoundQuery, shards: int, reader: Reader) -> GearsPlan:
-    """Compile a query for `shards` shards. What cannot be split ships its rows: slower, never another answer."""
+    """Compile a query. What cannot be split ships its rows: slower, never another answer."""
     try:
         shard, merge, ships = _split_tree(bound, 1 if reader == "portable" else shards)
         stage = MergeStage(RELATION, merge, EXPORT in shard) if merge else None

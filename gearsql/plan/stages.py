@@ -45,7 +45,7 @@ class MergeStage:
 
 @dataclass(frozen=True)
 class GearsPlan:
-    """A compiled query. Without a merge stage the rows of all shards together are the answer, in any order."""
+    """A compiled query. Without a merge stage the shards' rows, put together, are the answer."""
 
     reader: Reader
     shard: ShardStage

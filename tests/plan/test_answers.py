@@ -6,32 +6,38 @@ from typing import Any
 
 import pytest
 
-AGGREGATES = [
-    "count(*)", "count(a)", "sum(a)", "sum(n)", "sum(w)", "sum(x)", "avg(a)", "avg(n)", "avg(x)", "avg(day)",
-    "min(a)", "max(s)", "min(day)", "max(ts)", "min(tod)", "max(u)", "min(z)", "max(f)", "min(d)", "max(d)", "min(w)",
-    "min(r)", "sum(r)", "sum(b)", "sum(d)", "sum(f)",
-    "bool_and(f)", "bool_or(f)", "bit_and(b)", "bit_or(a)", "bit_xor(a)", "bit_xor(w)", "count_if(f)",
-    "stddev(x)", "stddev_pop(a)", "variance(x)", "var_pop(x)", "var_samp(a)", "sem(x)",
-    "median(a)", "median(x)", "median(day)", "median(n)", "quantile_cont(x, 0.3)", "quantile_disc(a, 0.9)",
-    "quantile_cont(x, [0.25, 0.75])", "quantile_disc(s, 0.5)", "percentile_cont(0.25) WITHIN GROUP (ORDER BY x)",
-    "percentile_disc(0.25) WITHIN GROUP (ORDER BY a DESC)",
-    "approx_count_distinct(s)", "string_agg(s, ',' ORDER BY id)", "string_agg(s, '|' ORDER BY s DESC, id)",
-    "list(a ORDER BY id)", "array_agg(s ORDER BY id DESC)", "list(day ORDER BY a NULLS FIRST, id)",
-    "arg_min(s, id)", "arg_max(a, id)", "min_by(id, x + id)", "arg_max(id, ts)", "first(b ORDER BY id)",
-    "any_value(a ORDER BY id)", "last(s ORDER BY id)",
-    "covar_pop(x, a)", "covar_samp(x, a)", "corr(x, id)", "regr_slope(x, id)", "regr_count(x, a)", "regr_r2(x, id)",
-    "skewness(x)", "kurtosis(x)", "mad(a)", "fsum(x)", "favg(x)", "product(b + 1)", "mode(b)", "entropy(b)",
-    "histogram(b)", "max(id, 3)", "min(a + id, 2)", "arg_max(s, id, 2)",
-    "count(DISTINCT a)", "count(DISTINCT s)", "count(DISTINCT d)", "count(DISTINCT (a, s))", "count(DISTINCT (g, h))",
+CALLS = [
+    "count(*)", "count(a)", "sum(a)", "sum(n)", "sum(w)", "sum(x)", "avg(a)", "avg(n)", "avg(x)",
+    "avg(day)", "min(a)", "max(s)", "min(day)", "max(ts)", "min(tod)", "max(u)", "min(z)", "max(f)",
+    "min(d)", "max(d)", "min(w)", "min(r)", "sum(r)", "sum(b)", "sum(d)", "sum(f)", "bool_and(f)",
+    "bool_or(f)", "bit_and(b)", "bit_or(a)", "bit_xor(a)", "bit_xor(w)", "count_if(f)", "stddev(x)",
+    "stddev_pop(a)", "variance(x)", "var_pop(x)", "var_samp(a)", "sem(x)", "median(a)", "median(x)",
+    "median(day)", "median(n)", "quantile_cont(x, 0.3)", "quantile_disc(a, 0.9)",
+    "quantile_cont(x, [0.25, 0.75])", "quantile_disc(s, 0.5)",
+    "percentile_cont(0.25) WITHIN GROUP (ORDER BY x)",
+    "percentile_disc(0.25) WITHIN GROUP (ORDER BY a DESC)", "approx_count_distinct(s)",
+    "string_agg(s, ',' ORDER BY id)", "string_agg(s, '|' ORDER BY s DESC, id)", "list(a ORDER BY id)",
+    "array_agg(s ORDER BY id DESC)", "list(day ORDER BY a NULLS FIRST, id)", "arg_min(s, id)",
+    "arg_max(a, id)", "min_by(id, x + id)", "arg_max(id, ts)", "first(b ORDER BY id)",
+    "any_value(a ORDER BY id)", "last(s ORDER BY id)", "covar_pop(x, a)", "covar_samp(x, a)",
+    "corr(x, id)", "regr_slope(x, id)", "regr_count(x, a)", "regr_r2(x, id)", "skewness(x)",
+    "kurtosis(x)", "mad(a)", "fsum(x)", "favg(x)", "product(b + 1)", "mode(least(b, 1))", "entropy(b)",
+    "histogram(b)", "max(id, 3)", "min(a + id, 2)", "arg_max(s, id, 2)", "count(DISTINCT a)",
+    "count(DISTINCT s)", "count(DISTINCT d)", "count(DISTINCT (a, s))", "count(DISTINCT (g, h))",
     "sum(DISTINCT a)", "avg(DISTINCT n)", "median(DISTINCT a)", "min(DISTINCT a)", "max(DISTINCT s)",
-    "string_agg(DISTINCT s, ',' ORDER BY s)", "list(DISTINCT h ORDER BY h)", "count(DISTINCT u)", "count(DISTINCT z)",
-    "stddev(DISTINCT a)", "quantile_disc(DISTINCT a, 0.5)", "bool_or(DISTINCT f)", "count(DISTINCT lower(g))",
-] + (EXPRESSIONS := [
-    "sum(a) / count(*)", "max(a) - min(a) + 1", "round(avg(x), 2)", "coalesce(sum(a), 0)", "count(*) * 1.5",
-    "sum(a + b)", "sum(CASE WHEN f THEN a ELSE 0 END)", "avg(length(s))", "max(day) - min(day)",
-])  # fmt: skip
+    "string_agg(DISTINCT s, ',' ORDER BY s)", "list(DISTINCT h ORDER BY h)", "count(DISTINCT u)",
+    "count(DISTINCT z)", "stddev(DISTINCT a)", "quantile_disc(DISTINCT a, 0.5)", "bool_or(DISTINCT f)",
+    "count(DISTINCT lower(g))",
+]  # fmt: skip
+EXPRESSIONS = [
+    "sum(a) / count(*)", "max(a) - min(a) + 1", "round(avg(x), 2)", "coalesce(sum(a), 0)",
+    "count(*) * 1.5", "sum(a + b)", "sum(CASE WHEN f THEN a ELSE 0 END)", "avg(length(s))",
+    "max(day) - min(day)",
+]  # fmt: skip
 
 
+# test_queries.py takes the others, too; empty shards are what aggregates get wrong.
+SPREAD = "five, two of them empty"
 SHAPES = {
     "of all rows": "SELECT {} FROM t",
     "by group": "SELECT g, {} AS v FROM t GROUP BY g",
@@ -50,12 +56,12 @@ FILTERED = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("aggregate", AGGREGATES)
+@pytest.mark.parametrize("aggregate", CALLS + EXPRESSIONS)
 def test_aggregate(play: Any, aggregate: str, shape: str) -> None:
-    play.check(SHAPES[shape].replace("{}", aggregate), ordered=shape == "in ORDER BY")
+    play.check(SHAPES[shape].replace("{}", aggregate), SPREAD, ordered=shape == "in ORDER BY")
 
 
 @pytest.mark.parametrize("shape", FILTERED)
-@pytest.mark.parametrize("aggregate", [call for call in AGGREGATES if call not in EXPRESSIONS])
+@pytest.mark.parametrize("aggregate", CALLS)
 def test_aggregate_with_filter(play: Any, aggregate: str, shape: str) -> None:
-    play.check(FILTERED[shape].replace("{}", aggregate))
+    play.check(FILTERED[shape].replace("{}", aggregate), SPREAD)

@@ -1,0 +1,114 @@
+"""What travels: rows only where nothing less will do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gearsql.plan.split import split
+from gearsql.plan.stages import MergeStage
+
+
+def test_one_shard_runs_the_whole_query(play: Any) -> None:
+    plan = play.plan("SELECT g, mode(a) FROM t AS u GROUP BY g ORDER BY 2 LIMIT 3", shards=1)
+    assert plan.merge is None
+    assert plan.ships == "the answer"
+    assert plan.shard.sql == ('SELECT "g", MODE("a") FROM scan_0 GROUP BY "g" ORDER BY MODE("a") LIMIT 3')
+
+
+def test_portable_reader_runs_the_whole_query_over_all_shards(play: Any) -> None:
+    plan = split(play.bound("SELECT mode(a) FROM t"), 3, "portable")
+    assert (plan.reader, plan.merge, plan.ships) == ("portable", None, "the answer")
+
+
+def test_only_columns_that_are_read_are_scanned(play: Any) -> None:
+    (scan,) = play.plan("SELECT sum(a) FROM t WHERE f GROUP BY _key").shard.scans
+    assert [column.name for column in scan.columns] == ["a", "f", "_key"]
+    assert play.plan("SELECT count(*) FROM t").shard.scans[0].columns == ()
+
+
+def test_limit_and_offset_are_added_up_on_every_shard(play: Any) -> None:
+    plan = play.plan("SELECT s FROM t WHERE f ORDER BY a DESC NULLS FIRST, id LIMIT 3 OFFSET 4")
+    assert plan.shard.sql == (
+        'SELECT "s" AS s0, "a" AS s1, "id" AS s2 FROM scan_0 WHERE "f" ORDER BY 2 DESC NULLS FIRST, 3 LIMIT 7'
+    )
+    assert plan.merge == MergeStage(
+        "shipped", "SELECT s0 FROM shipped ORDER BY s1 DESC NULLS FIRST, s2 LIMIT 3 OFFSET 4"
+    )
+
+
+def test_limit_without_order_is_cut_on_every_shard(play: Any) -> None:
+    assert play.plan("SELECT id FROM t LIMIT 3").shard.sql == 'SELECT "id" AS s0 FROM scan_0 LIMIT 3'
+
+
+def test_order_without_limit_is_left_to_the_merge(play: Any) -> None:
+    assert play.plan("SELECT id FROM t ORDER BY id").shard.sql == 'SELECT "id" AS s0 FROM scan_0'
+
+
+def test_limit_stays_above_aggregation(play: Any) -> None:
+    plan = play.plan("SELECT g, count(*) FROM t GROUP BY g ORDER BY 2 LIMIT 1")
+    assert plan.shard.sql == 'SELECT "g" AS g0, COUNT(*) AS s0 FROM scan_0 GROUP BY 1'
+    assert plan.merge.sql.endswith("LIMIT 1")
+
+
+def test_the_same_aggregate_is_computed_once(play: Any) -> None:
+    plan = play.plan("SELECT g, sum(a), sum(a) / 2 FROM t GROUP BY g HAVING sum(a) > 1 ORDER BY sum(a)")
+    assert plan.shard.sql == 'SELECT "g" AS g0, SUM("a") AS s0 FROM scan_0 GROUP BY 1'
+
+
+def test_plain_values_need_no_typed_relation(play: Any) -> None:
+    assert not play.plan("SELECT count(*), sum(a), min(s), bool_or(f) FROM t").merge.states
+    assert play.plan("SELECT avg(a) FROM t").merge.states
+
+
+def test_one_distinct_argument_ships_pairs(play: Any) -> None:
+    plan = play.plan("SELECT g, count(DISTINCT a), avg(x) FROM t GROUP BY g")
+    assert plan.shard.sql == (
+        'SELECT "g" AS g0, "a" AS x0, AVG("x") EXPORT_STATE AS s0 FROM scan_0 GROUP BY 1, 2'
+    )
+
+
+def test_several_distinct_arguments_ship_grouping_sets(play: Any) -> None:
+    plan = play.plan("SELECT g, count(DISTINCT a), count(DISTINCT h), count(*) FROM t GROUP BY g")
+    assert plan.shard.sql.endswith(" GROUP BY GROUPING SETS ((1, 2), (1, 3), (1))")
+
+
+def test_large_states_travel_apart_from_distinct_values(play: Any) -> None:
+    plan = play.plan("SELECT count(DISTINCT a), approx_count_distinct(s) FROM t")
+    assert plan.shard.sql.endswith(" GROUP BY GROUPING SETS ((1), ())")
+
+
+def test_distinct_changes_nothing_for_a_minimum(play: Any) -> None:
+    assert play.plan("SELECT min(DISTINCT a) FROM t").shard.sql == 'SELECT MIN("a") AS s0 FROM scan_0'
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("SELECT mode(a) FROM t", "mode(BIGINT) has no partial state"),
+        ("SELECT max(a, 2) FROM t", "max(BIGINT, INTEGER) has no partial state"),
+        ("SELECT median(ts - ts) FROM t", "median(INTERVAL) has no partial state"),
+        ("SELECT list(DISTINCT a) FILTER (WHERE f) FROM t", "has DISTINCT and FILTER"),
+        ("SELECT count(DISTINCT 1) FROM t", "is distinct over a constant"),
+        ("SELECT 1 FROM t HAVING true", "HAVING stands without an aggregate"),
+        ("SELECT DISTINCT g FROM t ORDER BY a", "is neither grouped by nor aggregated"),
+        ("SELECT g FROM t ORDER BY g COLLATE NOCASE", "a collation does not travel with its values"),
+        ("SELECT DISTINCT g::ENUM('a') FROM t", "an ENUM does not travel"),
+        ("SELECT geomean(a) FROM t", "the query cannot be written in a form that is surely the same"),
+    ],
+)
+def test_rows_travel(play: Any, query: str, reason: str) -> None:
+    plan = play.plan(query)
+    assert plan.ships.startswith("rows, because ")
+    assert plan.ships.endswith(reason)
+    assert plan.merge == MergeStage("t", play.bound(query).text)
+
+
+def test_rows_travel_filtered_and_without_needless_columns(play: Any) -> None:
+    plan = play.plan("SELECT mode(a) FROM t WHERE h > 0")
+    assert plan.shard.sql == 'SELECT "h", "a" FROM scan_0 WHERE ("h" > 0)'
+
+
+def test_rows_without_columns_are_counted_all_the_same(play: Any) -> None:
+    assert play.plan("SELECT 1 FROM t HAVING true").shard.sql == "SELECT true AS counted FROM scan_0"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from gearsql.answer import Answer, listing
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
@@ -28,6 +30,8 @@ from gearsql.sql.parse import parse
 from gearsql.sql.statements import Explain, Query, Statement
 
 SLOT_TRIES = 3
+# How DuckDB words a Ctrl-C that comes while it runs.
+INTERRUPTED = "Query interrupted"
 
 
 class Engine:
@@ -41,7 +45,7 @@ class Engine:
         reader: Wanted = "auto",
         timeout: float | None = None,
     ) -> None:
-        """Connect; `options` are redis-py's, `timeout` bounds a query in seconds."""
+        """Connect; `options` are redis-py's, `timeout` bounds the shards' part of a query in seconds."""
         self._shards = Shards(url, options)
         self._tables = Tables(self._shards)
         self._binder = Binder()
@@ -84,12 +88,22 @@ class Engine:
         plan = self._plan(bound)
         stage = Stage(self._shards, plan, StageStats(), self._timeout, progress)
         try:
-            table = self._merger.merge(plan, stage.batches(self._merger))
+            table = self._merge(stage)
         except MisfitError as error:
             error.hint = _hint(bound.table, error)
             raise
         notes = (*self._tables.said(), *notes_of(stage.stats, plan.shard.scans[0]))
         return Answer(plan.columns, table, notes)
+
+    def _merge(self, stage: Stage) -> pa.Table:
+        try:
+            return self._merger.merge(stage.plan, stage.batches(self._merger))
+        except BaseException as error:
+            # Whatever ends the merge ends the stages as well.
+            self._shards.close()
+            if isinstance(error, RuntimeError) and str(error) == INTERRUPTED:
+                raise KeyboardInterrupt from None
+            raise
 
     def _bind(self, query: Query, parameters: Parameters) -> BoundQuery:
         try:

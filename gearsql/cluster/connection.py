@@ -127,6 +127,11 @@ class ShardConnection:
         except (redis.RedisError, OSError):
             return False
 
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called, or the server was lost."""
+        return self._closed
+
     def close(self) -> None:
         """Disconnect; on the server this frees the connection's stage."""
         self._closed = True

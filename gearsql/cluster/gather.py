@@ -1,6 +1,6 @@
 """Does something on all shards at once and hands over what they yield, as it comes; one failure ends all.
 
-Each shard has one thread of the pool. The consumer's thread waits on a bounded queue, so a slow consumer
+Each shard has a thread for the time. The consumer's thread waits on a bounded queue, so a slow consumer
 slows the shards down instead of filling memory.
 """
 
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from queue import Empty, Full, Queue
-from threading import Event
+from threading import Event, Thread
 from typing import Generic, TypeVar
 
 from gearsql.cluster.connection import ShardConnection
@@ -22,7 +21,7 @@ T = TypeVar("T")
 Read = Callable[[Shard, ShardConnection], Iterator[T]]
 
 QUEUED_PER_SHARD = 4
-STOP_CHECK_SECONDS = 0.1
+CHECK_SECONDS = 0.1
 
 
 class _End:
@@ -45,11 +44,16 @@ class _Gathering(Generic[T]):
         self._stop = Event()
         self._queue: Queue[T | _End | BaseException] = Queue(QUEUED_PER_SHARD * len(shards.all))
         self._busy = {shard: shards.connection(shard) for shard in shards.all}
-        self._threads = shards.threads
+        # Daemons: a process that ends does not wait for a stage.
+        self._threads = [
+            Thread(target=self._work, args=pair, daemon=True, name=f"gearsql {pair[1].name}")
+            for pair in self._busy.items()
+        ]
 
     def items(self) -> Iterator[T]:
-        running = [self._threads.submit(self._work, *pair) for pair in self._busy.items()]
-        left = len(running)
+        for thread in self._threads:
+            thread.start()
+        left = len(self._threads)
         try:
             while left:
                 match self._next():
@@ -61,36 +65,44 @@ class _Gathering(Generic[T]):
                         yield item
         finally:
             if left:
-                self._cancel(running)
+                self._cancel()
 
     def _next(self) -> T | _End | BaseException:
-        remaining = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-        try:
-            return self._queue.get(timeout=remaining)
-        except Empty:
-            raise CancelledError("the query's time is up") from None
+        while True:
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                raise CancelledError("the query's time is up")
+            try:
+                return self._queue.get(timeout=CHECK_SECONDS)
+            except Empty:
+                self._require_workers()
 
-    def _cancel(self, running: list[Future[None]]) -> None:
+    def _require_workers(self) -> None:
+        if self._queue.empty() and not any(thread.is_alive() for thread in self._threads):
+            raise CancelledError("the connections were closed")
+
+    def _cancel(self) -> None:
         self._stop.set()
         for connection in self._busy.values():
             connection.close()
-        wait(running)
+        for thread in self._threads:
+            thread.join()
 
     def _work(self, shard: Shard, connection: ShardConnection) -> None:
-        """Run on a thread of the pool."""
+        """Run on a thread of the shard's own."""
         try:
             for item in self._read(shard, connection):
-                if not self._put(item):
+                if not self._put(item, connection):
                     return
-            self._put(_End())
+            self._put(_End(), connection)
         except BaseException as error:
-            self._put(error)
+            self._put(error, connection)
 
-    def _put(self, item: T | _End | BaseException) -> bool:
+    def _put(self, item: T | _End | BaseException, connection: ShardConnection) -> bool:
         while not self._stop.is_set():
             try:
-                self._queue.put(item, timeout=STOP_CHECK_SECONDS)
+                self._queue.put(item, timeout=CHECK_SECONDS)
                 return True
             except Full:
-                continue
+                if connection.closed:
+                    return False
         return False

@@ -67,8 +67,8 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
 
 
 def _from_duckdb(shard: str, message: str) -> Error:
-    # What follows is a line of the stage's own text, which the user did not write.
-    said = message.partition("\n\nLINE ")[0]
+    # What follows shows the stage's own text, which the user did not write, or advice on files and settings.
+    said = message.partition("\n")[0]
     kind = said.partition(":")[0]
     match kind:
         case "Conversion Error" | "Out of Range Error" | "Invalid Input Error":

@@ -1,9 +1,8 @@
-"""The shards as one client sees them: found once, one kept connection each, a thread for each when needed."""
+"""The shards as one client sees them: found once, one kept connection each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from redis.crc import key_slot
@@ -14,13 +13,12 @@ from gearsql.errors import Error, ShardUnreachableError
 
 
 class Shards:
-    """All shards behind a URL. Not for use by several threads at once, but its threads are its own."""
+    """All shards behind a URL; one thread at a time asks."""
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
         """Connect and find the shards; raises when they do not cover all slots."""
         self._endpoint = Endpoint(url, options or {})
         self._connections: dict[Shard, ShardConnection] = {}
-        self._pool: ThreadPoolExecutor | None = None
         self.all: tuple[Shard, ...] = ()
         self.refresh()
 
@@ -33,8 +31,6 @@ class Shards:
             seed.close()
         for shard in set(self._connections) - set(found):
             self._connections.pop(shard).close()
-        if len(found) > len(self.all):
-            self._end_threads()
         self.all = found
 
     @property
@@ -65,24 +61,11 @@ class Shards:
         spans = ((shard, span) for shard in self.all for span in shard.slots)
         return self.connection(next(shard for shard, (first, last) in spans if first <= slot <= last))
 
-    @property
-    def threads(self) -> ThreadPoolExecutor:
-        """A pool with a thread for each shard."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(len(self.all), thread_name_prefix="gearsql-shard")
-        return self._pool
-
     def close(self) -> None:
-        """Close all connections and end the threads."""
+        """Close all connections, which ends what runs on them; the next question opens them anew."""
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
-        self._end_threads()
-
-    def _end_threads(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
-            self._pool = None
 
     def _seed(self) -> ShardConnection:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -39,8 +40,7 @@ class Stage:
             yield from dispatch(self.shards, self.plan.shard, self.stats, stage_id, self.timeout)
 
     def _here(self, merger: Merger) -> Iterator[pa.RecordBatch]:
-        rows = Arrival(self._read())
-        with rows.faults():
+        with closing(Arrival(self._read())) as rows, rows.faults():
             yield from merger.run_local(self.plan.shard, [rows.reader()])
 
     def _read(self) -> Iterator[pa.RecordBatch]:

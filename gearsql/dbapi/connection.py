@@ -21,7 +21,7 @@ def connect(
 
     Without `url`: $GEARSQL_URL, or else a server of this connection's own, which ends with it. `reader` says
     who reads the keys: 'module' (in the servers), 'portable' (this client, slower), or 'auto'. `timeout`
-    bounds each query in seconds. Further options are redis-py's (username, password, ssl_ca_certs, …).
+    bounds the shards' part of each query in seconds. Further options are redis-py's: username, password, …
     """
     url = url or os.environ.get("GEARSQL_URL")
     server = Cluster(1) if url is None else None

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,28 @@ def test_serve_runs_until_it_is_told_to_stop() -> None:
         assert process.wait(20) == 0
     with pytest.raises(redis.ConnectionError):
         client.ping()
+
+
+@pytest.mark.parametrize("reader", ["module", "portable"])
+def test_ctrl_c_ends_a_query_here_and_in_the_servers(one_server: Cluster, reader: str) -> None:
+    with one_server.client() as client:
+        with client.pipeline(transaction=False) as pipeline:
+            for number in range(50_000):
+                pipeline.hset(f"slow:{number}", "text", f"{number}" * 10)
+            pipeline.execute()
+        sql = 'SELECT sum(length(md5(repeat(text, 3000)))) FROM "slow:*"'
+        words = ["-u", one_server.url, "--reader", reader, "-c", sql]
+        command = [sys.executable, "-c", "from gearsql.cli import main; main()", *words]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            while b"name=gearsql" not in client.execute_command("CLIENT", "LIST"):
+                time.sleep(0.05)
+            time.sleep(1.5)
+            process.send_signal(signal.SIGINT)
+            _, words_said = process.communicate(timeout=20)
+        assert (process.returncode, words_said) == (130, "")
+        status = client.execute_command("GEARSQL.STATUS")
+        assert status[status.index(b"stages_running") + 1] == 0
+        client.flushdb()
 
 
 def test_the_module_line_loads_the_module(gearsql: Gearsql) -> None:

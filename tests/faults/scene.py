@@ -20,9 +20,9 @@ from gearsql.cluster.shards import Shards
 from gearsql.embedded import Cluster
 from tests.module.raw import status
 
-ROWS = 60_000
-# A slice of 100 µs, then a pause of 20 ms: a scan that lasts seconds and costs no processor.
-SLOWLY = {"SLICE_US": 100, "PAUSE_US": 20_000}
+ROWS = 40_000
+# Slices of 100 µs, then pauses of 8 ms: a scan that lasts a second or two and costs no processor.
+SLOWLY = {"SLICE_US": 100, "PAUSE_US": 8_000}
 COUNT = 'SELECT count(*), sum(n) FROM "row:*"'
 RIGHT = [(ROWS, ROWS * (ROWS - 1) // 2)]
 SECONDS = 20.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import duckdb
 import pytest
@@ -30,6 +31,14 @@ PLACES: dict[str, str | tuple[str, int]] = {
 }
 
 
+@dataclass(frozen=True)
+class Place:
+    """A connection to servers that hold the zoo, and the tables to ask there: all on the shared servers."""
+
+    connection: gearsql.Connection
+    tables: tuple[str, ...]
+
+
 @pytest.fixture(scope="session")
 def oracle() -> Iterator[Oracle]:
     """DuckDB with the rows of the zoo in native tables."""
@@ -40,15 +49,15 @@ def oracle() -> Iterator[Oracle]:
 
 
 @pytest.fixture(scope="session", params=PLACES)
-def place(request: pytest.FixtureRequest, oracle: Oracle) -> Iterator[gearsql.Connection]:
-    """A connection to servers that hold the zoo."""
+def place(request: pytest.FixtureRequest, oracle: Oracle) -> Iterator[Place]:
+    """Servers that hold the zoo, of each kind in turn."""
     match PLACES[request.param]:
         case str(fixture):
             with filled(request.getfixturevalue(fixture).url, oracle) as connection:
-                yield connection
+                yield Place(connection, tuple(zoo.TABLES))
         case (server, shards):
             with Cluster(shards, server=binary(server)) as cluster, filled(cluster.url, oracle) as connection:
-                yield connection
+                yield Place(connection, ("zoo", "nobody"))
 
 
 @contextmanager

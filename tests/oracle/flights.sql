@@ -62,7 +62,7 @@ SELECT dest FROM flights GROUP BY dest HAVING count(DISTINCT carrier) > 5 ORDER 
 
 SELECT tailnum, count(*) AS n FROM flights GROUP BY tailnum ORDER BY n DESC, tailnum LIMIT 25
 
-SELECT tailnum, flight, count(*), sum(distance) FROM flights GROUP BY tailnum, flight
+SELECT tailnum, flight, count(*), sum(distance) AS d FROM flights GROUP BY tailnum, flight HAVING d % 20 = 3
 
 SELECT sum(distance), sum(dep_delay), sum(arr_delay), sum(air_time), sum(flight) FROM flights
 
@@ -85,7 +85,7 @@ SELECT approx_count_distinct(tailnum), approx_count_distinct(flight), approx_cou
 SELECT origin, approx_count_distinct(tailnum) FROM flights GROUP BY origin
 
 -- within: 0.02
-SELECT approx_quantile(distance, 0.5), approx_quantile(air_time, 0.9) FROM flights
+SELECT approx_quantile(distance, 0.5)::DOUBLE AS d, approx_quantile(air_time, 0.9)::DOUBLE AS a FROM flights
 
 SELECT carrier, bool_and(dep_delay IS NOT NULL), bool_or(distance > 4000), count_if(arr_delay < 0) FROM flights GROUP BY carrier
 

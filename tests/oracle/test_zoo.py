@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
-import gearsql
-from tests.oracle import zoo
 from tests.oracle.cases import Case, read_cases
+from tests.oracle.conftest import Place
 from tests.oracle.judge import Oracle, judge
 
 CASES = read_cases(Path(__file__).with_name("zoo.sql"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_answers_are_duckdbs(place: gearsql.Connection, oracle: Oracle, case: Case) -> None:
-    for table in zoo.TABLES:
-        judge(place, oracle, case.over("zoo", table))
+def test_answers_are_duckdbs(place: Place, oracle: Oracle, case: Case) -> None:
+    for table in place.tables:
+        judge(place.connection, oracle, case.over("zoo", table))

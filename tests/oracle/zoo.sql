@@ -261,7 +261,7 @@ SELECT approx_count_distinct(n), approx_count_distinct(s), approx_count_distinct
 SELECT g, approx_count_distinct(n) FROM zoo GROUP BY g
 
 -- within: 0.05
-SELECT approx_quantile(n + 1000, 0.5) AS q FROM zoo
+SELECT approx_quantile(n + 1000, 0.5)::DOUBLE AS q FROM zoo
 
 SELECT bool_and(f), bool_or(f), bool_and(n >= 0), bool_or(h > 2), count_if(f) FROM zoo
 

@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = pyproject.toml setup.py $(wildcard module/*.c module/*.h)
 
-.PHONY: demo test check lint types imports format build clean
+.PHONY: demo test check lint types imports smoke bench format build clean
 
 # See it work: a 3-shard cluster, 336,776 real flights, five queries with their plans and times.
 demo: $(VENV)/demo
@@ -33,6 +33,18 @@ types: $(VENV)/dev
 # Who may import whom (docs/architecture.md).
 imports: $(VENV)/dev
 	$(BIN)/lint-imports
+
+# Another Python, quickly: make smoke VENV=.venv-313 PYTHON=python3.13
+smoke: $(VENV)/bin/python
+	$(BIN)/python -m pip install -q setuptools -e . pytest pytest-timeout
+	$(BIN)/python -m pytest -q tests/test_smoke.py
+
+# Time gearsql and its peers over 1,000,000 hashes, and the server's memory (benchmarks/results.md). ADBC_PYTHON is a
+# Python of 3.12 or later that has adbc-driver-redis and pyarrow; without one that peer is left out, and said so.
+bench: $(VENV)/dev
+	$(BIN)/python -m pip install -q -r benchmarks/requirements.txt
+	$(BIN)/python -m benchmarks.run $(if $(ADBC_PYTHON),--adbc-python $(ADBC_PYTHON))
+	$(BIN)/python -m benchmarks.memory
 
 # Rewrite Python and C in the house style.
 format: $(VENV)/dev

@@ -61,7 +61,12 @@ def _end(plan: GearsPlan) -> Iterator[str]:
         yield "once     nothing" + ("" if alone else ": the rows are put together")
         return
     yield "once"
-    yield f"  sql      {plan.merge.sql}"
+    yield f"  sql      {_indented(plan.merge.sql)}"
+
+
+def _indented(sql: str) -> str:
+    """The user's own text may have several lines, and what stood before it blanked out."""
+    return sql.strip().replace("\n", "\n" + " " * len("  sql      "))
 
 
 def _count(shards: int) -> str:

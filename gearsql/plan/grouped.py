@@ -102,9 +102,11 @@ class _Layout:
         row = "one row for each group" if self.groups else "one row from each shard"
         if not self.keys:
             return f"partial states, {row}"
-        pairs = " and of ".join(f"({', '.join(keys)})" for keys in self.key_sets)
-        values = f"the distinct values of {pairs}" + (" in each group" if self.groups else "")
-        return values + (f"; partial states, {row}" if self.apart and self.states else "")
+        values = " and of ".join(", ".join(keys) for keys in self.key_sets)
+        values = f"the distinct values of {values}" + (" in each group" if self.groups else "")
+        if not self.states:
+            return values
+        return f"{values}; partial states, {row}" if self.apart else f"{values}, each with its partial states"
 
 
 def _layout(tree: exp.Select, aggregates: Sequence[Aggregate], table: Table) -> _Layout:

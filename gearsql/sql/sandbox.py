@@ -1,25 +1,30 @@
-"""A locked-down in-memory DuckDB: it parses and binds, and reaches no file, network or object."""
+"""Locked-down in-memory DuckDB: it reaches no file, network or Python object, and its settings stay."""
 
 from __future__ import annotations
 
-import duckdb
+from collections.abc import Mapping
 
-_LOCKS = (
-    "SET temp_directory = ''",  # first: without external access it cannot be set
-    "SET enable_external_access = false",
-    "SET autoinstall_known_extensions = false",
-    "SET autoload_known_extensions = false",
-    "SET python_enable_replacements = false",
-    "SET memory_limit = '256MB'",
-    "SET threads = 1",
-    "SET TimeZone = 'UTC'",
-    "SET lock_configuration = true",
-)
+import duckdb
 
 
 def open_sandbox() -> duckdb.DuckDBPyConnection:
     """Open a connection that only ever parses and binds."""
+    return open_locked({"memory_limit": "256MB", "threads": 1})
+
+
+def open_locked(settings: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:
+    """Open a connection with some settings, which cannot be changed afterwards."""
     connection = duckdb.connect(":memory:")
-    for lock in _LOCKS:
-        connection.execute(lock)
+    locks = {
+        "temp_directory": "",  # first: without external access it cannot be set
+        "enable_external_access": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "python_enable_replacements": "false",
+        "TimeZone": "UTC",
+        **settings,
+        "lock_configuration": "true",  # last
+    }
+    for name, value in locks.items():
+        connection.execute(f"SET {name} = '{value}'")
     return connection

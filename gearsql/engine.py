@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ from gearsql.sql.parse import parse
 from gearsql.sql.statements import Explain, Query, Statement
 
 SLOT_TRIES = 3
+KEPT_PLANS = 256
 # How DuckDB words a Ctrl-C that comes while it runs.
 INTERRUPTED = "Query interrupted"
 
@@ -53,10 +55,11 @@ class Engine:
         self._wanted = reader
         self._chosen: Reader | None = None
         self._timeout = timeout
+        self._compiled: dict[tuple[object, ...], tuple[BoundQuery, GearsPlan]] = {}
 
     def run(self, text: str, parameters: Parameters = None, progress: Progress | None = None) -> Answer:
         """Run one statement; when slots move meanwhile, run it again."""
-        statement = parse(text)
+        statement = _parsed(text)
         for tries_left in reversed(range(SLOT_TRIES)):
             try:
                 return self._run(statement, parameters, progress)
@@ -77,15 +80,14 @@ class Engine:
             case Query():
                 return self._query(statement, parameters, progress)
             case Explain():
-                plan = self._plan(self._bind(statement.query, parameters))
+                _, plan = self._compile(statement.query, parameters)
                 return listing(("plan",), [(line,) for line in explain(plan).splitlines()])
             case _:
                 listed = declare(self._tables, statement)
                 return listing(listed.names, listed.rows) if listed else Answer()
 
     def _query(self, query: Query, parameters: Parameters, progress: Progress | None) -> Answer:
-        bound = self._bind(query, parameters)
-        plan = self._plan(bound)
+        bound, plan = self._compile(query, parameters)
         stage = Stage(self._shards, plan, StageStats(), self._timeout, progress)
         try:
             table = self._merge(stage)
@@ -105,11 +107,24 @@ class Engine:
                 raise KeyboardInterrupt from None
             raise
 
-    def _bind(self, query: Query, parameters: Parameters) -> BoundQuery:
+    def _compile(self, query: Query, parameters: Parameters) -> tuple[BoundQuery, GearsPlan]:
+        """Bind and split, or take what the same text over the same table gave before."""
         try:
             table = self._tables.find(query.table_name)
         except UnknownTableError as error:
             raise located(error, query.table_position, query.text) from None
+        self._chosen = self._chosen or choose_reader(self._shards, self._wanted)
+        shards = len(self._shards.all)
+        # repr tells 1, 1.0 and True apart, which are equal as keys.
+        key = (query.text, query.table_position, repr(parameters), table, shards, self._chosen)
+        if key not in self._compiled:
+            bound = self._bind(query, table, parameters)
+            if len(self._compiled) == KEPT_PLANS:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[key] = bound, split(bound, shards, self._chosen)
+        return self._compiled[key]
+
+    def _bind(self, query: Query, table: Table, parameters: Parameters) -> BoundQuery:
         try:
             return self._binder.bind(query, table, parameters)
         except UnknownColumnError as error:
@@ -126,11 +141,17 @@ class Engine:
             raise error
         return self._binder.bind(query, table, parameters)
 
-    def _plan(self, bound: BoundQuery) -> GearsPlan:
-        self._chosen = self._chosen or choose_reader(self._shards, self._wanted)
-        return split(bound, len(self._shards.all), self._chosen)
+
+@lru_cache(KEPT_PLANS)
+def _parsed(text: str) -> Statement:
+    return parse(text)
 
 
 def _hint(table: Table, error: MisfitError) -> str | None:
-    """Return the declaration to paste that reads the column as text."""
-    return None if table.declared else create_table_line(table, error.field)
+    """Return what mends it: for an undeclared table the declaration to paste, the column as text."""
+    if not table.declared:
+        return create_table_line(table, error.field)
+    return (
+        f"declare {error.field} as VARCHAR, or the table with on_error = 'null' or 'skip', "
+        "or with null_values for texts that mean NULL"
+    )

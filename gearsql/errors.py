@@ -1,29 +1,29 @@
 """The errors of GearsSQL: PEP 249's tree, with the named errors that a query can end in.
 
-    Warning
-    Error                       message, position, hint
-     ├── InterfaceError         the driver was used wrongly (closed cursor, bad option)
-     └── DatabaseError
-          ├── DataError         a value in the data is at fault
-          │    └── MisfitError          a field does not fit its column's type: key, field, value, type
-          ├── OperationalError  the servers are at fault, not the query
-          │    ├── ShardError           one shard failed: shard
-          │    ├── ShardUnreachableError   down, refused, wrong password, TLS
-          │    ├── ModuleMissingError   the module is on some shards only, or asked for and absent
-          │    ├── VersionMismatchError shards, or shard and client, run different versions
-          │    ├── SlotsNotCoveredError the cluster does not serve every slot
-          │    ├── ResourceLimitError   a bound of the module was reached (memory, stages, queue)
-          │    └── CancelledError       the stage was cancelled or its time was up
-          ├── IntegrityError
-          ├── InternalError     a fault of ours: please report it
-          ├── ProgrammingError  the statement is at fault
-          │    ├── SqlSyntaxError
-          │    ├── UnknownColumnError   candidates
-          │    ├── UnknownTableError    candidates
-          │    ├── TableExistsError
-          │    ├── TypeMismatchError    DuckDB's binder refuses the expression
-          │    └── AccessDeniedError    the server's ACL forbids it
-          └── NotSupportedError the statement is right, and not (yet) ours to answer
+Warning
+Error                       message, position, hint
+ ├── InterfaceError         the driver was used wrongly (closed cursor, bad option)
+ └── DatabaseError
+      ├── DataError         a value in the data is at fault
+      │    └── MisfitError          a field does not fit its column's type: key, field, value, type
+      ├── OperationalError  the servers are at fault, not the query
+      │    ├── ShardError           one shard failed: shard
+      │    ├── ShardUnreachableError   down, refused, wrong password, TLS
+      │    ├── ModuleMissingError   the module is on some shards only, or asked for and absent
+      │    ├── VersionMismatchError shards, or shard and client, run different versions
+      │    ├── SlotsNotCoveredError the cluster does not serve every slot
+      │    ├── ResourceLimitError   a bound of the module was reached (memory, stages, queue)
+      │    └── CancelledError       the stage was cancelled or its time was up
+      ├── IntegrityError
+      ├── InternalError     a fault of ours: please report it
+      ├── ProgrammingError  the statement is at fault
+      │    ├── SqlSyntaxError
+      │    ├── UnknownColumnError   candidates
+      │    ├── UnknownTableError    candidates
+      │    ├── TableExistsError
+      │    ├── TypeMismatchError    DuckDB's binder refuses the expression
+      │    └── AccessDeniedError    the server's ACL forbids it
+      └── NotSupportedError the statement is right, and not (yet) ours to answer
 """
 
 from __future__ import annotations
@@ -85,11 +85,10 @@ class Error(Exception):
         lines = [self.message]
         if self.position is not None and self.text is not None:
             number, column = self.position.line_and_column(self.text)
-            source = (self.text.splitlines() or [""])[min(number, self.text.count("\n") + 1) - 1 :][:1]
-            if source:
-                lead = f"  line {number}: "
-                width = max(1, min(self.position.end - self.position.start, len(source[0]) - column + 1))
-                lines += [lead + source[0], " " * (len(lead) + column - 1) + "^" * width]
+            source = (self.text.split("\n")[number - 1]).rstrip("\r")
+            lead = f"  line {number}: "
+            width = max(1, min(self.position.end - self.position.start, len(source) - column + 1))
+            lines += [lead + source, " " * (len(lead) + column - 1) + "^" * width]
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
@@ -111,7 +110,7 @@ class DataError(DatabaseError):
 
 
 class MisfitError(DataError):
-    """The text in a hash field does not fit its column's type; `key`, `field` and `value` are the raw bytes."""
+    """The text in a field does not fit its column's type; `key` and `value` are raw bytes."""
 
     def __init__(
         self, message: str, *, key: bytes, field: str, value: bytes, type: str, hint: str | None = None

@@ -1,4 +1,4 @@
-"""What a table is: a key pattern, typed columns, and the rules for reading them. Plain data, nothing of sockets."""
+"""What a table is: a key pattern, typed columns, and the rules for reading them. Plain data."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ MOST_THREADS = 4
 
 
 def open_database(memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
-    """Open a database for merging. `memory_limit` is DuckDB's ('2GB'); its default is 80 % of the machine's memory.
+    """Open a database for merging; nothing spills to disk.
 
-    Nothing spills to disk.
+    `memory_limit` is DuckDB's ('2GB'); its default is 80 % of the machine's memory.
     """
     return open_locked(
         {

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from tests.module.raw import connect
-from tests.servers import SERVERS, binary
 
 from gearsql.embedded import Cluster
+from tests.module.raw import connect
+from tests.servers import SERVERS, binary
 
 
 @pytest.fixture(scope="session", params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    with Cluster(1, server=binary(request.param), debug=True, module_options={"FETCH_TIMEOUT_MS": 1000}) as server:
+    with Cluster(
+        1, server=binary(request.param), debug=True, module_options={"FETCH_TIMEOUT_MS": 1000}
+    ) as server:
         yield server
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from tests.module.raw import Scan, connect, execute_words, run
 
 from gearsql.embedded import Cluster
+from tests.module.raw import Scan, connect, execute_words, run
 
 # Redis 7.0 has no ACL categories for the commands of modules, so there each must be named.
 RIGHTS = ["on", ">secret", "+@read", "+gearsql.execute", "+gearsql.fetch"]
@@ -60,7 +60,9 @@ def test_a_user_that_loses_its_keys_midway_gets_an_error(client: redis.Redis, re
             _, more, _ = reader.execute_command("GEARSQL.FETCH", "q")
 
 
-def test_a_user_deleted_midway_ends_the_stage_and_not_the_server(server: Cluster, client: redis.Redis) -> None:
+def test_a_user_deleted_midway_ends_the_stage_and_not_the_server(
+    server: Cluster, client: redis.Redis
+) -> None:
     for i in range(1000):
         client.hset(f"user:{i}", "city", "x" * 200)
     for _ in range(10):

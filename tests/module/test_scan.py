@@ -5,6 +5,7 @@ import time
 import pyarrow as pa
 import pytest
 import redis
+
 from tests.module.raw import AGE, CITY, KEY, Column, Scan, run
 
 
@@ -158,11 +159,12 @@ def test_the_database_is_the_clients(client: redis.Redis) -> None:
 
 def test_all_types_arrive_typed(client: redis.Redis) -> None:
     values = {
-        "BOOLEAN": "true", "TINYINT": "-128", "SMALLINT": "-3", "INTEGER": "7", "BIGINT": "9223372036854775807",
-        "HUGEINT": "170141183460469231731687303715884105727", "UTINYINT": "255", "USMALLINT": "1",
-        "UINTEGER": "4294967295", "UBIGINT": "18446744073709551615", "FLOAT": "1.5", "DOUBLE": "0.1",
-        "DECIMAL(4,1)": "-1.5", "DECIMAL(9,2)": "1.25", "DECIMAL(18,3)": "7", "DECIMAL(38,10)": "3.5", "VARCHAR": "v",
-        "BLOB": "b", "DATE": "2024-02-29", "TIME": "23:59:59.5", "TIMESTAMP": "2024-02-29 12:30:00.25",
+        "BOOLEAN": "true", "TINYINT": "-128", "SMALLINT": "-3", "INTEGER": "7",
+        "BIGINT": "9223372036854775807", "HUGEINT": "170141183460469231731687303715884105727",
+        "UTINYINT": "255", "USMALLINT": "1", "UINTEGER": "4294967295", "UBIGINT": "18446744073709551615",
+        "FLOAT": "1.5", "DOUBLE": "0.1", "DECIMAL(4,1)": "-1.5", "DECIMAL(9,2)": "1.25",
+        "DECIMAL(18,3)": "7", "DECIMAL(38,10)": "3.5", "VARCHAR": "v", "BLOB": "b", "DATE": "2024-02-29",
+        "TIME": "23:59:59.5", "TIMESTAMP": "2024-02-29 12:30:00.25",
         "UUID": "01234567-89ab-cdef-0123-456789abcdef",
     }  # fmt: skip
     client.hset("user:1", mapping={f"x{i}": value for i, value in enumerate(values.values())})
@@ -171,7 +173,9 @@ def test_all_types_arrive_typed(client: redis.Redis) -> None:
     types = ", ".join(f"typeof(c{i})" for i in range(len(values)))
     assert run(client, f"SELECT {types} FROM scan_0", Scan(columns=columns)).rows == [tuple(values)]
     canonical = {**values, "DECIMAL(18,3)": "7.000", "DECIMAL(38,10)": "3.5000000000"}
-    assert run(client, f"SELECT {texts} FROM scan_0", Scan(columns=columns)).rows == [tuple(canonical.values())]
+    assert run(client, f"SELECT {texts} FROM scan_0", Scan(columns=columns)).rows == [
+        tuple(canonical.values())
+    ]
     assert isinstance(run(client, "SELECT * FROM scan_0", Scan(columns=columns)).table, pa.Table)
 
 

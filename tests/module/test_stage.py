@@ -7,9 +7,9 @@ import time
 
 import pytest
 import redis
-from tests.module.raw import Scan, Word, connect, execute_words, run, status
 
 from gearsql.embedded import Cluster
+from tests.module.raw import Scan, Word, connect, execute_words, run, status
 
 WIDE = "SELECT repeat(city, 100) AS c, _key FROM scan_0"
 
@@ -52,7 +52,9 @@ def test_a_client_that_vanishes_while_blocked_frees_its_stage(server: Cluster, l
     slow = "SELECT count(*) FROM scan_0 a, scan_0 b WHERE a.age + b.age = 7"
     words = [word if isinstance(word, bytes) else str(word).encode() for word in execute_words(slow, Scan())]
     with socket.create_connection(("127.0.0.1", server.ports[0])) as raw:
-        raw.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
+        raw.sendall(
+            b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+        )
         time.sleep(0.2)
         assert status(loaded)["stages_running"] == 1
     wait_until_idle(loaded)
@@ -177,7 +179,16 @@ def test_every_prefix_and_every_wrong_word_is_refused_by_name(client: redis.Redi
     good = execute_words("SELECT count(*) FROM scan_0", Scan(nulls=["NA"]), Scan(template=["a", "b"]))
     assert run(client, "SELECT count(*) FROM scan_0", Scan(nulls=["NA"])).rows == [(0,)]
     wrong: list[list[Word]] = [good[:length] for length in range(1, len(good))]
-    odd: list[Word] = ["", "-1", "99999999999999999999", "2147483647", b"\x00", "p7", "DECIMAL(99,1)", "x" * 1000]
+    odd: list[Word] = [
+        "",
+        "-1",
+        "99999999999999999999",
+        "2147483647",
+        b"\x00",
+        "p7",
+        "DECIMAL(99,1)",
+        "x" * 1000,
+    ]
     for (place, _), word in itertools.product(enumerate(good[1:-1], 1), odd):
         wrong.append([*good[:place], word, *good[place + 1 :]])
     for words in wrong:

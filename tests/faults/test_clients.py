@@ -112,10 +112,7 @@ def test_threads_with_a_connection_each_do_not_disturb_each_other(quick_shards: 
     queries = {
         COUNT: RIGHT,
         'SELECT count(DISTINCT w) FROM "row:*"': [(ROWS,)],
-        'SELECT g, count(*) FROM "row:*" GROUP BY g HAVING g < 2 ORDER BY g': [
-            (0, ROWS // 100),
-            (1, ROWS // 100),
-        ],
+        'SELECT g, count(*) FROM "row:*" GROUP BY g HAVING g < 2 ORDER BY g': some,
         'SELECT n FROM "row:*" ORDER BY n DESC LIMIT 1': [(ROWS - 1,)],
     }
     for _ in range(3):

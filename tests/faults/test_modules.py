@@ -46,9 +46,9 @@ def test_without_any_module_the_reader_is_portable_and_explain_says_so(plain_sha
     with gearsql.connect(plain_shards.url) as connection:
         assert connection.execute(COUNT).fetchall() == RIGHT
         assert "portable" in plan(connection)
-    with gearsql.connect(plain_shards.url, reader="module") as connection:
-        with pytest.raises(ModuleMissingError, match="missing on 3 of 3"):
-            connection.execute(COUNT)
+    missing = pytest.raises(ModuleMissingError, match="missing on 3 of 3")
+    with gearsql.connect(plain_shards.url, reader="module") as connection, missing:
+        connection.execute(COUNT)
 
 
 def plan(connection: gearsql.Connection) -> str:
@@ -68,9 +68,9 @@ def test_a_client_of_another_version_is_refused(
 ) -> None:
     """Said when the reader is chosen, and again by the shard itself, for each stage."""
     monkeypatch.setattr(what, "9.9.9")
-    with gearsql.connect(quick_shards.url) as connection:
-        with pytest.raises(VersionMismatchError, match=r"1:\d+ runs gearsql .*, this client 9\.9\.9"):
-            connection.execute(COUNT)
+    refused = pytest.raises(VersionMismatchError, match=r"1:\d+ runs gearsql .*, this client 9\.9\.9")
+    with gearsql.connect(quick_shards.url) as connection, refused:
+        connection.execute(COUNT)
     monkeypatch.undo()
     assert_well(quick_shards)
 

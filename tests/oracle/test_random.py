@@ -1,6 +1,6 @@
 """Random tables and queries answer as in DuckDB: one server, three shards, with and without the module.
 
-GEARSQL_EXAMPLES sets the number of tables (default 60); CI draws the same ones each time.
+GEARSQL_EXAMPLES sets the number of tables (default 50); CI draws the same ones each time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.oracle.cases import Case
 from tests.oracle.judge import Oracle, judge
 from tests.oracle.pieces import MOST_ROWS, World, worlds
 
-EXAMPLES = int(os.environ.get("GEARSQL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("GEARSQL_EXAMPLES", "50"))
 PLACES = ("one_server", "three_shards", "plain_shards")
 
 

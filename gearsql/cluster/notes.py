@@ -12,11 +12,17 @@ def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
     if stats.misfits and scan.on_error == "null":
         notes.append(f"{_count(stats.misfits, 'value')} did not fit the column's type and became NULL")
     if stats.misfits and scan.on_error == "skip":
-        notes.append(f"{_count(stats.misfits, 'row')} had a value that did not fit and were left out")
+        rows, were = _count(stats.misfits, "row"), _were(stats.misfits)
+        notes.append(f"{rows} had a value that did not fit and {were} left out")
     if stats.keys_skipped:
-        notes.append(f"{_count(stats.keys_skipped, 'key')} of another type than hash were left out")
+        keys, were = _count(stats.keys_skipped, "key"), _were(stats.keys_skipped)
+        notes.append(f"{keys} of another type than hash {were} left out")
     return tuple(notes)
 
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"

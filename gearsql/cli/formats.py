@@ -10,7 +10,6 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 
-import duckdb
 import pyarrow as pa
 from rich.cells import cell_len
 
@@ -30,7 +29,7 @@ CONTROL = {code: f"\\x{code:02X}" for code in (*range(32), *range(127, 160))} | 
 
 def table(answer: pa.Table, types: Sequence[str]) -> Lines:
     """A grid; nothing is cut, control characters are escaped, NULL is written out, numbers stand right."""
-    names, rows = _shown(answer.column_names), [_shown(row) for row in _texts(answer)]
+    names, rows = _shown(answer.column_names), [_shown(row) for row in _texts(answer, types)]
     widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     right = [type_ == NUMBER and type_ != "BOOLEAN" for type_ in types]
     yield _rule("┌┬┐", widths)
@@ -42,26 +41,26 @@ def table(answer: pa.Table, types: Sequence[str]) -> Lines:
     yield f"({len(rows)} row{'' if len(rows) == 1 else 's'})"
 
 
-def vertical(answer: pa.Table, _: Sequence[str]) -> Lines:
+def vertical(answer: pa.Table, types: Sequence[str]) -> Lines:
     """One line for each value."""
     names = _shown(answer.column_names)
     width = max(map(cell_len, names))
-    for number, row in enumerate(_texts(answer), 1):
+    for number, row in enumerate(_texts(answer, types), 1):
         yield f"─[ row {number} ]".ljust(width + 12, "─")
         for name, value in zip(names, _shown(row), strict=True):
             yield f"{_padded(name, width, True)}  {value}"
 
 
-def csv_lines(answer: pa.Table, _: Sequence[str]) -> Lines:
+def csv_lines(answer: pa.Table, types: Sequence[str]) -> Lines:
     """RFC 4180 with a header; lines end in \\n."""
     yield _csv_line(answer.column_names)
-    yield from map(_csv_line, _texts(answer))
+    yield from map(_csv_line, _texts(answer, types))
 
 
-def jsonl(answer: pa.Table, _: Sequence[str]) -> Lines:
+def jsonl(answer: pa.Table, types: Sequence[str]) -> Lines:
     """One object for each row."""
     names = unique_names(answer.column_names)
-    rows = Rows(answer)
+    rows = Rows(answer, types)
     while batch := rows.many(BATCH):
         for row in batch:
             yield json_line(names, row)
@@ -87,13 +86,11 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def _texts(answer: pa.Table) -> Iterator[Sequence[Text]]:
+def _texts(answer: pa.Table, types: Sequence[str]) -> Iterator[Sequence[Text]]:
     """Every value as DuckDB casts it to text."""
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.register("answer", answer)
-        connection.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM answer")
-        while batch := connection.fetchmany(BATCH):
-            yield from batch
+    rows = Rows(answer, types, as_text=True)
+    while batch := rows.many(BATCH):
+        yield from batch
 
 
 def _shown(values: Sequence[Text]) -> list[str]:

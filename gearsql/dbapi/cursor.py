@@ -54,7 +54,7 @@ class Cursor:
         self._answer = self.connection.engine.run(operation, parameters, self.progress)
         self.messages += [(Warning, Warning(note)) for note in self._answer.notes]
         if self._answer.table is not None:
-            self._rows = Rows(self._answer.table)
+            self._rows = Rows(self._answer.table, [column.type for column in self._answer.columns])
         return self
 
     def executemany(self, operation: str, seq_of_parameters: Sequence[Any]) -> None:

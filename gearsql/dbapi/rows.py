@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -14,9 +15,10 @@ Row = tuple[Any, ...]
 class Rows:
     """The rows of an answer, converted as they are fetched."""
 
-    def __init__(self, table: pa.Table) -> None:
-        """Nothing is converted before the first fetch."""
+    def __init__(self, table: pa.Table, types: Sequence[str], *, as_text: bool = False) -> None:
+        """`types` are DuckDB's; `as_text` casts to text. Nothing is converted before the first fetch."""
         self._table = table
+        self._select = _select(types, as_text)
         self._pending: duckdb.DuckDBPyConnection | None = None
 
     def one(self) -> Row | None:
@@ -36,11 +38,26 @@ class Rows:
         if self._pending is None:
             # A connection holds one pending result, so each answer has its own.
             self._pending = _converter().cursor()
-            self._pending.register("answer", self._table)
-            self._pending.execute("FROM answer")
+            self._pending.register("answer", self._table.rename_columns(_names(self._table.num_columns)))
+            self._pending.execute(self._select)
         return self._pending
+
+
+def _select(types: Sequence[str], as_text: bool) -> str:
+    # Arrow has no TUPLE and brings a STRUCT. Its other stand-ins, as VARCHAR for ENUM, have equal values.
+    casts = [f"::{type_}" if "TUPLE(" in type_ else "" for type_ in types]
+    text = "::VARCHAR" if as_text else ""
+    columns = [f"{name}{cast}{text}" for name, cast in zip(_names(len(types)), casts, strict=True)]
+    return f"SELECT {', '.join(columns)} FROM answer"
+
+
+def _names(count: int) -> list[str]:
+    return [f"c{index}" for index in range(count)]
 
 
 @cache
 def _converter() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": 1, "enable_external_access": False})
+    connection = duckdb.connect(config={"threads": 1, "enable_external_access": False})
+    # As on the shards; GLOBAL, since a cursor inherits nothing else.
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    return connection

@@ -69,6 +69,21 @@ def test_vertical_has_a_line_for_each_value(gearsql: Gearsql, url: str) -> None:
     assert out.splitlines()[:4] == ["─[ row 1 ]──────", "n     1", "name  Zoë", "big   123456789.5"]
 
 
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("csv", '"(1, Zoë)",2013-01-31 03:00:00+00'),
+        ("jsonl", '{"t": [1, "Zoë"], "m": "2013-01-31 03:00:00+00:00"}'),
+    ],
+)
+def test_tuples_and_zones_are_written_alike(
+    gearsql: Gearsql, url: str, monkeypatch: pytest.MonkeyPatch, form: str, line: str
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    sql = "SELECT (n, name) AS t, '2013-01-31 05:00:00+02'::TIMESTAMPTZ AS m FROM \"cli:*\" WHERE n = 1"
+    assert gearsql("-u", url, "-c", sql, "--format", form).stdout.splitlines()[-1] == line
+
+
 def test_statements_come_from_files_stdin_and_options(gearsql: Gearsql, url: str, tmp_path: Path) -> None:
     script = tmp_path / "script.sql"
     script.write_text(
@@ -121,6 +136,18 @@ def test_what_was_left_out_is_said_on_stderr(gearsql: Gearsql, url: str) -> None
     )
     assert run.stdout.splitlines()[1:] == ["0,"]
     assert run.stderr == "note: 3 rows had a value that did not fit and were left out\n"
+
+
+def test_one_row_was_left_out(gearsql: Gearsql, url: str, plain_server: Cluster) -> None:
+    with plain_server.client() as client:
+        client.hset("one_cli:1", "n", "x")
+        client.set("one_cli:2", "a string")
+    declaration = "CREATE TABLE one_cli (n BIGINT) WITH (key = 'one_cli:{id}', on_error = 'skip')"
+    run = gearsql("-u", url, "-c", f"{declaration}; SELECT count(n) FROM one_cli")
+    assert run.stderr.splitlines() == [
+        "note: 1 row had a value that did not fit and was left out",
+        "note: 1 key of another type than hash was left out",
+    ]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(url: str) -> None:

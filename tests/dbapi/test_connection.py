@@ -82,6 +82,23 @@ def test_nested_values_are_lists_and_dicts(connection: Connection) -> None:
     assert connection.execute(sql).fetchall() == [([0, 1, 2], {"a": 0, "b": "g0"})]
 
 
+def test_tuples_are_tuples_at_any_depth(connection: Connection) -> None:
+    sql = "SELECT (n, g), list((n, {'t': (g, NULL::INTEGER)})) FROM \"dbapi:*\" WHERE n < 1 GROUP BY ALL"
+    cursor = connection.execute(sql)
+    assert [column[1] for column in cursor.description or ()] == [
+        "TUPLE(BIGINT, VARCHAR)",
+        "TUPLE(BIGINT, STRUCT(t TUPLE(VARCHAR, INTEGER)))[]",
+    ]
+    assert cursor.fetchall() == [((0, "g0"), [(0, {"t": ("g0", None)})])]
+
+
+def test_moments_with_a_zone_are_in_utc(connection: Connection) -> None:
+    sql = "SELECT min('2013-01-31 05:06:07+02'::TIMESTAMPTZ) FROM \"dbapi:*\""
+    ((moment,),) = connection.execute(sql).fetchall()
+    assert moment == datetime.datetime(2013, 1, 31, 3, 6, 7, tzinfo=datetime.UTC)
+    assert moment.utcoffset() == datetime.timedelta(0)
+
+
 def test_parameters_by_place_and_by_name(connection: Connection) -> None:
     by_place = connection.execute('SELECT count(*) FROM "dbapi:*" WHERE n < ? AND g = ?', (50, "g1"))
     assert by_place.fetchone() == (7,)

@@ -13,7 +13,7 @@ import gearsql
 from gearsql.cli.demo import flights
 from gearsql.cli.load import load_file
 from gearsql.embedded import Cluster
-from tests.oracle.cases import Case, read_cases
+from tests.oracle.cases import read_cases
 from tests.oracle.judge import Oracle, ask, judge
 
 CASES = read_cases(Path(__file__).with_name("flights.sql"))
@@ -53,11 +53,11 @@ UNDECLARED = '"flight:*"'
 
 @dataclass(frozen=True)
 class Flights:
-    """Where the flights are, the native tables of the same schemas, and the tables to ask."""
+    """Where the flights are, the native tables of the same schemas, and which to ask in turn."""
 
     connection: gearsql.Connection
     oracle: Oracle
-    tables: tuple[str, ...]
+    tables: tuple[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +101,8 @@ def place(request: pytest.FixtureRequest, csv: Path, native: Oracle) -> Iterator
     ):
         assert load_file(cluster.url, csv, "flight:{_row}", nulls=("NA",)).hashes == ROWS
         connection.execute(f"CREATE TABLE flights ({columns}) WITH (key = 'flight:{{id}}')")
-        tables = ("flights",) if request.param == "one" else ("flights", UNDECLARED)
+        # Every query is asked of both tables, one here, the other there.
+        tables = ("flights", UNDECLARED) if request.param == "one" else (UNDECLARED, "flights")
         yield Flights(connection, native, tables)
 
 
@@ -111,7 +112,7 @@ def test_every_field_is_inferred(place: Flights) -> None:
     assert sorted(row[:2] for row in found) == sorted(expected)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_answers_are_duckdbs(place: Flights, case: Case) -> None:
-    for table in place.tables:
-        judge(place.connection, place.oracle, case.over("flights", table))
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[case.name for case in CASES])
+def test_answers_are_duckdbs(place: Flights, number: int) -> None:
+    case = CASES[number].over("flights", place.tables[number % 2])
+    judge(place.connection, place.oracle, case)

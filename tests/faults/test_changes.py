@@ -9,6 +9,7 @@ import pytest
 import redis
 
 import gearsql
+from gearsql.cluster.presence import Wanted
 from gearsql.embedded import Cluster
 from gearsql.errors import UnknownColumnError
 from tests.faults.scene import COUNT, RIGHT, ROWS, SLOWLY, Background, assert_well, fill, wait_until_busy
@@ -24,7 +25,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("reader", ["module", "portable"])
-def test_keys_of_other_types_are_skipped_and_counted(quick_shards: Cluster, reader: str) -> None:
+def test_keys_of_other_types_are_skipped_and_counted(quick_shards: Cluster, reader: Wanted) -> None:
     with gearsql.connect(quick_shards.url, reader=reader) as connection:
         owner = connection.engine._shards.owner
         for name, (command, *values) in OTHERS.items():
@@ -54,7 +55,9 @@ def quick_one() -> Iterator[Cluster]:
 
 
 @pytest.mark.parametrize("reader", ["module", "portable"])
-def test_rows_that_stay_are_counted_once_while_another_client_writes(quick_one: Cluster, reader: str) -> None:
+def test_rows_that_stay_are_counted_once_while_another_client_writes(
+    quick_one: Cluster, reader: Wanted
+) -> None:
     """As with SCAN: what is added or removed meanwhile may count or not, the rest counts once."""
     done = threading.Event()
 

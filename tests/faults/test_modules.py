@@ -8,6 +8,7 @@ import pytest
 
 import gearsql
 from gearsql.cluster import presence
+from gearsql.cluster.presence import Wanted
 from gearsql.cluster.status import parse_status
 from gearsql.embedded import Cluster
 from gearsql.errors import ModuleMissingError, VersionMismatchError
@@ -23,7 +24,7 @@ def mixed() -> Iterator[Cluster]:
 
 
 @pytest.mark.parametrize("reader", ["auto", "module"])
-def test_a_shard_without_the_module_is_named(mixed: Cluster, reader: str) -> None:
+def test_a_shard_without_the_module_is_named(mixed: Cluster, reader: Wanted) -> None:
     with gearsql.connect(mixed.url, reader=reader) as connection:
         with pytest.raises(ModuleMissingError, match=f"missing on 1 of 3 .*:{mixed.ports[2]}") as caught:
             connection.execute(COUNT)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import gearsql
+from gearsql.cluster.presence import Wanted
 from gearsql.embedded import Cluster
 from gearsql.errors import AccessDeniedError
 from tests.faults.scene import COUNT, RIGHT, ROWS, assert_well
@@ -42,7 +43,9 @@ def url(cluster: Cluster, user: str) -> str:
 
 
 @pytest.mark.parametrize("reader", ["module", "portable"])
-def test_a_user_with_the_rights_reads_without_writing_the_catalog(quick_shards: Cluster, reader: str) -> None:
+def test_a_user_with_the_rights_reads_without_writing_the_catalog(
+    quick_shards: Cluster, reader: Wanted
+) -> None:
     with gearsql.connect(url(quick_shards, "all"), reader=reader) as connection:
         assert connection.execute(COUNT).fetchall() == RIGHT
 

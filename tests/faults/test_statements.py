@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import gearsql
+from gearsql.cluster.presence import Wanted
 from gearsql.embedded import Cluster
 from gearsql.errors import (
     DataError,
@@ -149,7 +150,7 @@ def misfits(quick_shards: Cluster) -> Iterator[str]:
 
 @pytest.mark.parametrize("reader", ["module", "portable"])
 def test_a_value_that_does_not_fit_is_named_and_its_hint_can_be_pasted(
-    quick_shards: Cluster, misfits: str, reader: str
+    quick_shards: Cluster, misfits: str, reader: Wanted
 ) -> None:
     with gearsql.connect(quick_shards.url, reader=reader) as connection:
         with pytest.raises(MisfitError) as caught:
@@ -176,7 +177,7 @@ def test_a_value_that_does_not_fit_is_named_and_its_hint_can_be_pasted(
 
 @pytest.mark.parametrize("reader", ["module", "portable"])
 def test_on_error_says_what_becomes_of_misfits_and_counts_them(
-    quick_shards: Cluster, misfits: str, reader: str
+    quick_shards: Cluster, misfits: str, reader: Wanted
 ) -> None:
     columns = "(id BIGINT, n BIGINT, m BIGINT) WITH (key = 'odd:{id}', on_error ="
     with gearsql.connect(quick_shards.url, reader=reader) as connection:

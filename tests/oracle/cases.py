@@ -52,7 +52,7 @@ def read_cases(file: Path) -> list[Case]:
 
 def _case(number: int, block: str) -> Case | None:
     lines = block.splitlines()
-    options = dict(found.groups() for line in lines if (found := OPTION.fullmatch(line)))
+    options = {found[1]: found[2] for line in lines if (found := OPTION.fullmatch(line))}
     text = "\n".join(line for line in lines if not line.startswith("--"))
     if not text:
         return None

@@ -6,9 +6,11 @@ on one chunk of commands while the next one is built.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 import duckdb
 from redis.crc import key_slot
@@ -18,13 +20,20 @@ from gearsql.catalog.table import KeyTemplate
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.topology import SLOTS
-from gearsql.errors import DataError, Error, UnknownColumnError
+from gearsql.errors import DataError, Error, ProgrammingError, UnknownColumnError
 
 ROW = "_row"
 """A placeholder for the number of the row, from 1."""
 
+ROW_HINT = f"{{{ROW}}} is the row's number"
+
+KEY = '"(key)"'
+"""Beside the columns of the file, of which none is likely to have this name."""
+
 CHUNK = 1000
 FETCHED = 20_000
+
+Batch = list[tuple[bytes, bytes | None]]
 
 
 @dataclass
@@ -35,6 +44,24 @@ class Loaded:
     empty: int = 0
 
 
+def check_rows(rows: duckdb.DuckDBPyRelation, keys: KeyTemplate) -> int:
+    """Read all rows and return their number; raise DataError unless each has a key, and no other has it."""
+    if not keys.placeholders:
+        raise ProgrammingError("the key has no placeholder: all rows would be one hash", hint=ROW_HINT)
+    keyed = f"SELECT {_key(rows, keys)} AS {KEY}, * FROM file"
+    # Counting a column reads it: else DuckDB looks for faults in the key's columns alone.
+    counts = f"count(*), count({KEY}), count(DISTINCT {KEY}), count(COLUMNS(* EXCLUDE ({KEY})))"
+    total, named, distinct, *_ = _query(rows, f"SELECT {counts} FROM ({keyed})")[0]
+    if named < total:
+        raise DataError("a placeholder of the key is NULL in a row, so the row has no key")
+    if distinct < total:
+        repeated = f"SELECT {KEY} FROM ({keyed}) GROUP BY {KEY} HAVING count(*) > 1 ORDER BY {KEY} LIMIT 1"
+        ((example,),) = _query(rows, repeated)
+        share = f"{total - distinct:,} of {total:,} rows"
+        raise DataError(f"{share} have the key of an earlier row, such as {example!r}", hint=ROW_HINT)
+    return int(total)
+
+
 def load(
     shards: Shards,
     rows: duckdb.DuckDBPyRelation,
@@ -43,32 +70,27 @@ def load(
 ) -> Loaded:
     """Write each row as the hash that `keys` names; existing hashes keep fields that the row has not.
 
-    Values are stored as DuckDB casts them to text, BLOBs as they are. Raises on the first refused command.
+    Values are stored as DuckDB casts them to text, BLOBs as they are. The rows have passed check_rows().
+    Raises on the first refused command, and says how many hashes were written by then.
     """
     loaded = Loaded()
     lanes = _lanes(shards)
-    for batch in _batches(rows.project(commands(rows, keys))):
-        for key, command in batch:
-            if key is None:
-                raise DataError("a placeholder of the key is NULL in a row, so the row has no key")
-            if command is None:
-                loaded.empty += 1
-            else:
-                lanes[key_slot(key)].add(command)
-                loaded.hashes += 1
-        progress(loaded.hashes + loaded.empty)
-    for lane in set(lanes):
-        lane.finish()
+    try:
+        for batch in _batches(rows.project(commands(rows, keys))):
+            _share_out(batch, lanes, loaded)
+            progress(loaded.hashes + loaded.empty)
+        for lane in set(lanes):
+            lane.finish()
+    except Error as error:
+        written = sum(lane.settle() for lane in set(lanes))
+        error.message += f" ({written:,} {'hash was' if written == 1 else 'hashes were'} written)"
+        raise
     return loaded
 
 
 def commands(rows: duckdb.DuckDBPyRelation, keys: KeyTemplate) -> str:
-    """Return a projection of `rows` to the key and its HSET command, both BLOBs.
-
-    The command is NULL for a row without values. Raises UnknownColumnError for an unknown placeholder.
-    """
-    columns = {fold(name): name for name in rows.columns}
-    key = " || ".join([_text(keys.literals[0]), *_key_parts(keys, columns)])
+    """Return a projection of `rows` to the key and its HSET command, both BLOBs; NULL without values."""
+    key = _key(rows, keys)
     in_key = {fold(name) for name in keys.placeholders}
     types = dict(zip(rows.columns, map(str, rows.types), strict=True))
     fields = [name for name in rows.columns if fold(name) not in in_key]
@@ -81,6 +103,26 @@ def commands(rows: duckdb.DuckDBPyRelation, keys: KeyTemplate) -> str:
     return f"encode({key}) AS key, CASE WHEN {count} = 0 THEN NULL ELSE {command}{blobs} END AS command"
 
 
+def _query(rows: duckdb.DuckDBPyRelation, text: str) -> list[tuple[Any, ...]]:
+    answer = rows.query("file", text)
+    assert answer is not None
+    return answer.fetchall()
+
+
+def _share_out(batch: Batch, lanes: Sequence[_Lane], loaded: Loaded) -> None:
+    for key, command in batch:
+        if command is None:
+            loaded.empty += 1
+        else:
+            lanes[key_slot(key)].add(command)
+            loaded.hashes += 1
+
+
+def _key(rows: duckdb.DuckDBPyRelation, keys: KeyTemplate) -> str:
+    columns = {fold(name): name for name in rows.columns}
+    return " || ".join([_text(keys.literals[0]), *_key_parts(keys, columns)])
+
+
 def _key_parts(keys: KeyTemplate, columns: dict[str, str]) -> Iterator[str]:
     for name, literal in zip(keys.placeholders, keys.literals[1:], strict=True):
         if fold(name) in columns:
@@ -89,7 +131,7 @@ def _key_parts(keys: KeyTemplate, columns: dict[str, str]) -> Iterator[str]:
             yield "(row_number() OVER ())::VARCHAR"
         else:
             near = tuple(get_close_matches(name, columns.values()))
-            hint = f"columns are {', '.join(columns.values())}; {{{ROW}}} is the row's number"
+            hint = f"columns are {', '.join(columns.values())}; {ROW_HINT}"
             raise UnknownColumnError(f"the file has no column {name}", candidates=near, hint=hint)
         yield _text(literal)
 
@@ -116,9 +158,18 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _batches(relation: duckdb.DuckDBPyRelation) -> Iterator[list[tuple[bytes | None, bytes | None]]]:
-    for batch in relation.to_arrow_reader(FETCHED):
-        yield list(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
+def _batches(relation: duckdb.DuckDBPyRelation) -> Iterator[Batch]:
+    try:
+        for batch in relation.to_arrow_reader(FETCHED):
+            yield list(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
+    except OSError as error:
+        # What Arrow makes of DuckDB's errors.
+        raise DataError(f"cannot read on: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return what DuckDB says without its advice on settings."""
+    return str(error).partition("\n")[0]
 
 
 def _lanes(shards: Shards) -> list[_Lane]:
@@ -138,6 +189,7 @@ class _Lane:
         self._connection = connection
         self._chunk: list[bytes] = []
         self._sent = 0
+        self._written = 0
 
     def add(self, command: bytes) -> None:
         self._chunk.append(command)
@@ -148,13 +200,20 @@ class _Lane:
         self._send()
         self._read()
 
+    def settle(self) -> int:
+        """Send nothing more, and return how many hashes the shard has said it wrote."""
+        with suppress(Error):
+            self._read()
+        return self._written
+
     def _send(self) -> None:
         self._read()
         self._connection.send_packed([b"".join(self._chunk)])
         self._sent, self._chunk = len(self._chunk), []
 
     def _read(self) -> None:
-        for reply in self._connection.read_all(self._sent):
-            if isinstance(reply, Error):
-                raise reply
-        self._sent = 0
+        sent, self._sent = self._sent, 0
+        errors = [reply for reply in self._connection.read_all(sent) if isinstance(reply, Error)]
+        self._written += sent - len(errors)
+        if errors:
+            raise errors[0]

@@ -22,6 +22,12 @@ CSV = """id,code,name,empty
 3,NA,,
 """
 
+KEYS = """id,name,twice
+1,a,x
+2,,x
+3,c,y
+"""
+
 
 def hashes(cluster: Cluster, pattern: str) -> dict[bytes, dict[bytes, bytes]]:
     found = {}
@@ -40,7 +46,7 @@ def test_csv_is_loaded_as_it_stands(gearsql: Gearsql, plain_shards: Cluster, tmp
         b"csv:1": {b"code": b"007", b"name": "Zoë".encode()},
         b"csv:2": {b"code": b"1_000", b"name": b'a "quoted", one', b"empty": b""},
     }
-    assert run.stderr == "note: 1 rows have no values and became no hashes\n"
+    assert run.stderr == "note: 1 row has no values and became no hash\n"
 
 
 def test_parquet_is_loaded_in_the_text_that_casts_read_back(
@@ -69,16 +75,70 @@ def test_parquet_is_loaded_in_the_text_that_casts_read_back(
 
 @pytest.mark.parametrize(
     ("key", "message"),
-    [("x:{idd}", "the file has no column idd"), ("x:{id", "not closed"), ("x:{name}", "is NULL in a row")],
+    [
+        ("unwritten:{idd}", "the file has no column idd"),
+        ("unwritten:{id", "not closed"),
+        ("unwritten:{name}", "is NULL in a row"),
+        ("unwritten:", "the key has no placeholder"),
+        ("unwritten:{twice}", "1 of 3 rows have the key of an earlier row, such as 'unwritten:x'"),
+    ],
 )
 def test_a_key_that_does_not_fit_is_an_error(
     gearsql: Gearsql, plain_shards: Cluster, tmp_path: Path, key: str, message: str
 ) -> None:
     file = tmp_path / "rows.csv"
-    file.write_text(CSV)
+    file.write_text(KEYS)
     run = gearsql("load", str(file), "--key", key, "-u", plain_shards.url)
     assert run.returncode == 1
     assert message in run.stderr
+    assert hashes(plain_shards, "unwritten:*") == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1,2\n3\n4,5\n", "line 3: 1 value for 2 columns: column b has none"),
+        (b'a,b\n"1\n",2\n3,4,5\n', "line 4: 3 values for 2 columns"),
+        (b'a,b\n1,"x"y\n', "line 2: text follows the end of a quoted value"),
+        (b'a,b\n1,2\n3,"x\n4,5\n', "line 3: a quoted value does not end"),
+        (b"a,b\n1,2\n3,\xff\n", r"line 3, column 'b': b'\xff' is not UTF-8"),
+        (b"a,A\n1,2\n", "line 1: column A is there twice"),
+        (b"a,\n1,2\n", "line 1: column 2 of 2 has no name"),
+        (b"a;b\n1;2\n", "line 1: one column, 'a;b'"),
+        (b"", "line 1: there are no column names"),
+    ],
+)
+def test_a_broken_file_is_an_error_before_the_first_hash(
+    gearsql: Gearsql, plain_shards: Cluster, tmp_path: Path, content: bytes, message: str
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(content)
+    run = gearsql("load", str(file), "--key", "unwritten:{_row}", "-u", plain_shards.url)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert message in run.stderr
+    assert hashes(plain_shards, "unwritten:*") == {}
+
+
+def test_a_fault_far_down_is_found_before_the_first_hash(
+    gearsql: Gearsql, plain_shards: Cluster, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(b"a,b\n" + b"1,2\n" * 60_000 + b"3\n" + b"1,2\n" * 60_000)
+    run = gearsql("load", str(file), "--key", "unwritten:{_row}", "-u", plain_shards.url)
+    assert "line 60002: 1 value for 2 columns" in run.stderr
+    assert hashes(plain_shards, "unwritten:*") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "sign", "words"), [("rows.tsv", "\t", []), ("rows.csv", "|", ["--delimiter", "|"])]
+)
+def test_fields_may_have_another_delimiter(
+    gearsql: Gearsql, plain_shards: Cluster, tmp_path: Path, name: str, sign: str, words: list[str]
+) -> None:
+    file = tmp_path / name
+    file.write_text(f"a{sign}b\n1{sign}x,y\n")
+    assert gearsql("load", str(file), "-k", f"{name}:{{a}}", "-u", plain_shards.url, *words).returncode == 0
+    assert hashes(plain_shards, f"{name}:*") == {f"{name}:1".encode(): {b"b": b"x,y"}}
 
 
 def test_a_key_of_another_type_ends_the_load(gearsql: Gearsql, plain_server: Cluster, tmp_path: Path) -> None:
@@ -89,6 +149,7 @@ def test_a_key_of_another_type_ends_the_load(gearsql: Gearsql, plain_server: Clu
     run = gearsql("load", str(file), "--key", "taken:{id}", "-u", plain_server.url)
     assert run.returncode == 1
     assert "WRONGTYPE" in run.stderr
+    assert "(2 hashes were written)" in run.stderr
 
 
 def test_load_needs_to_know_where(gearsql: Gearsql, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

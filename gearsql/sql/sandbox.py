@@ -13,7 +13,7 @@ def open_sandbox() -> duckdb.DuckDBPyConnection:
 
 
 def open_locked(settings: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:
-    """Open a connection with some settings, which cannot be changed afterwards."""
+    """Open a connection with settings that cannot be changed afterwards; its cursors have them, too."""
     connection = duckdb.connect(":memory:")
     locks = {
         "temp_directory": "",  # first: without external access it cannot be set
@@ -26,5 +26,5 @@ def open_locked(settings: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:
         "lock_configuration": "true",  # last
     }
     for name, value in locks.items():
-        connection.execute(f"SET {name} = '{value}'")
+        connection.execute(f"SET GLOBAL {name} = '{value}'")
     return connection

@@ -12,6 +12,7 @@ import pytest
 from gearsql.catalog.table import Column, FieldSource, Glob
 from gearsql.errors import DatabaseError, DataError, InternalError, ShardError
 from gearsql.merge.arrival import empty_batch
+from gearsql.merge.database import open_database
 from gearsql.merge.merger import Merger
 from gearsql.plan.stages import GearsPlan, MergeStage, Scan, ShardStage
 from gearsql.sql.bound import ResultColumn
@@ -194,3 +195,12 @@ def test_an_empty_batch_of_any_type() -> None:
     state = pa.struct({"n": pa.uint64(), "h": pa.opaque(pa.binary(16), "hugeint", "DuckDB")})
     schema = pa.schema({"s0": state, "s1": pa.list_(state)})
     assert empty_batch(schema).schema == schema
+
+
+def test_the_locks_hold_on_cursors_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    with open_database() as database, database.cursor() as cursor:
+        settings = "current_setting('TimeZone'), current_setting('python_enable_replacements')"
+        assert cursor.execute(f"SELECT {settings}").fetchall() == [("UTC", False)]
+        with pytest.raises(duckdb.Error, match="locked"):
+            cursor.execute("SET TimeZone = 'Asia/Tokyo'")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from gearsql.catalog.infer import Hash
 from gearsql.catalog.store import Commands
+from gearsql.errors import AccessDeniedError, Error
 
 SAMPLES_PER_SHARD = 500
 FIRST_COUNT, LAST_COUNT = 500, 20_000
@@ -15,12 +17,23 @@ def sample(connection: Commands, pattern: bytes, wanted: int = SAMPLES_PER_SHARD
     """Return `wanted` hashes whose keys match `pattern`, or all there are if they are fewer."""
     keys = _some_keys(connection, pattern, wanted)
     replies = connection.ask_all([("HGETALL", key) for key in keys]) if keys else []
-    # A key may have gone, or be of another type by now: it is no sample then.
+    # A key may have gone: it is no sample then.
     return [
-        (key, list(zip(reply[::2], reply[1::2], strict=True)))
+        (key, list(zip(fields[::2], fields[1::2], strict=True)))
         for key, reply in zip(keys, replies, strict=True)
-        if isinstance(reply, list) and reply
+        if (fields := _fields(reply))
     ]
+
+
+def _fields(reply: Any) -> list[bytes]:
+    """Return names and values in turn; none for a key that is no hash any more."""
+    if isinstance(reply, Error):
+        if "WRONGTYPE" in reply.message:
+            return []
+        if isinstance(reply, AccessDeniedError):
+            reply.hint = "to read a table takes the right to all of its keys: ACL SETUSER <user> %R~<pattern>"
+        raise reply
+    return list(reply)
 
 
 def _some_keys(connection: Commands, pattern: bytes, wanted: int) -> list[bytes]:

@@ -23,6 +23,7 @@ from gearsql.errors import AccessDeniedError, Error, OperationalError, TableExis
 TAG = b"{gearsql}"
 VERSION_KEY = "{gearsql}:version"
 NAMES_KEY = "{gearsql}:tables"
+READ_HINT = "declared tables are in the catalog: ACL SETUSER <user> %R~{gearsql}:*"
 TRIES = 20
 
 Command = Sequence[Any]
@@ -96,6 +97,8 @@ class Catalog:
         """Return the error for a name that is no table, with the near ones."""
         try:
             near = tuple(get_close_matches(name, self.names()))
+        except AccessDeniedError:
+            return UnknownTableError(f"no table {name} that this user may read", hint=READ_HINT)
         except Error:
             near = ()
         hint = f"did you mean {' or '.join(near)}?" if near else None

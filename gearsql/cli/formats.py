@@ -41,6 +41,12 @@ def table(answer: pa.Table, types: Sequence[str]) -> Lines:
     yield f"({len(rows)} row{'' if len(rows) == 1 else 's'})"
 
 
+def plan_lines(answer: pa.Table, types: Sequence[str]) -> Lines:
+    """The lines of an EXPLAIN, of which some hold SQL too long for a grid."""
+    for row in _texts(answer, types):
+        yield from _shown(row)
+
+
 def vertical(answer: pa.Table, types: Sequence[str]) -> Lines:
     """One line for each value."""
     names = _shown(answer.column_names)

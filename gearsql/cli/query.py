@@ -10,10 +10,12 @@ import click
 import pyarrow as pa
 
 from gearsql.cli.bar import query_progress
-from gearsql.cli.formats import Format
+from gearsql.cli.formats import Format, plan_lines, table
 from gearsql.cli.script import statements
 from gearsql.cluster.presence import Wanted
 from gearsql.dbapi import Cursor, connect
+from gearsql.sql.parse import parse
+from gearsql.sql.statements import Explain
 
 
 def run_scripts(url: str | None, scripts: Sequence[str], form: Format, reader: str) -> None:
@@ -23,7 +25,7 @@ def run_scripts(url: str | None, scripts: Sequence[str], form: Format, reader: s
             for statement in statements(script):
                 with connection.cursor() as cursor:
                     run_statement(cursor, statement)
-                    print_answer(cursor, form)
+                    print_answer(cursor, plan_lines if form is table and _explains(statement) else form)
 
 
 def run_statement(cursor: Cursor, statement: str) -> None:
@@ -44,3 +46,7 @@ def print_answer(cursor: Cursor, form: Format) -> None:
     for line in form(answer, types):
         # Not click.echo, which takes bytes that look like colours out of the data.
         sys.stdout.write(line + "\n")
+
+
+def _explains(statement: str) -> bool:
+    return isinstance(parse(statement), Explain)

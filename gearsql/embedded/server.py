@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import redis
 
+from gearsql.embedded.ports import BUS_OFFSET
 from gearsql.errors import OperationalError
 
 START_SECONDS = 20.0
@@ -81,6 +82,7 @@ class Server:
         self.port = port
         self.directory = directory
         self.url = options.url(port)
+        self._clustered = options.clustered
         self._command = options.arguments(port, directory) + (["--loadmodule", *module] if module else [])
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -156,8 +158,10 @@ class Server:
 
     def _failure(self, what: str) -> OperationalError:
         lines = self.log().splitlines()
-        kind = PortTakenError if any("Address already in use" in line for line in lines) else OperationalError
+        if any("Address already in use" in line for line in lines):
+            bus = f" (or {self.port + BUS_OFFSET}, its cluster bus)" if self._clustered else ""
+            return PortTakenError(f"port {self.port}{bus} is taken by another program")
         tail = "\n".join(f"    {line}" for line in lines[-LOG_LINES:])
-        return kind(
+        return OperationalError(
             f"the embedded server on port {self.port} {what}:\n{tail}", hint=shlex.join(self._command)
         )

@@ -172,6 +172,13 @@ def test_serve_runs_until_it_is_told_to_stop() -> None:
         client.ping()
 
 
+def test_serve_on_a_taken_port_says_so(gearsql: Gearsql, plain_server: Cluster) -> None:
+    port = plain_server.ports[0]
+    run = gearsql("serve", "--port", str(port))
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == f"error: port {port} is taken by another program\n"
+
+
 @pytest.mark.parametrize("reader", ["module", "portable"])
 def test_ctrl_c_ends_a_query_here_and_in_the_servers(one_server: Cluster, reader: str) -> None:
     with one_server.client() as client:

@@ -84,6 +84,13 @@ def test_tuples_and_zones_are_written_alike(
     assert gearsql("-u", url, "-c", sql, "--format", form).stdout.splitlines()[-1] == line
 
 
+def test_a_plan_stands_without_a_grid(gearsql: Gearsql, url: str) -> None:
+    explain = f"-- why\nEXPLAIN {SELECT}"
+    lines = gearsql("-u", url, "-c", explain).stdout.splitlines()
+    with_header = gearsql("-u", url, "-c", explain, "--format", "jsonl").stdout.splitlines()
+    assert lines == [json.loads(line)["plan"] for line in with_header]
+
+
 def test_statements_come_from_files_stdin_and_options(gearsql: Gearsql, url: str, tmp_path: Path) -> None:
     script = tmp_path / "script.sql"
     script.write_text(

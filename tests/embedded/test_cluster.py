@@ -89,8 +89,9 @@ def test_a_server_that_dies_at_start_shows_its_log() -> None:
 
 
 def test_a_taken_port_is_said(plain_server: Cluster) -> None:
-    with pytest.raises(OperationalError, match="in use"):
-        Cluster(1, module=False, port=plain_server.ports[0])
+    port = plain_server.ports[0]
+    with pytest.raises(OperationalError, match=f"^port {port} is taken by another program$"):
+        Cluster(1, module=False, port=port)
 
 
 def test_an_unknown_binary_is_named() -> None:

@@ -24,8 +24,13 @@ def run_scripts(url: str | None, scripts: Sequence[str], form: Format, reader: s
         for script in scripts:
             for statement in statements(script):
                 with connection.cursor() as cursor:
-                    run_statement(cursor, statement)
-                    print_answer(cursor, plan_lines if form is table and _explains(statement) else form)
+                    run_and_print(cursor, statement, form)
+
+
+def run_and_print(cursor: Cursor, statement: str, form: Format) -> None:
+    """Run a statement and print its answer; a plan has no grid."""
+    run_statement(cursor, statement)
+    print_answer(cursor, plan_lines if form is table and _explains(statement) else form)
 
 
 def run_statement(cursor: Cursor, statement: str) -> None:

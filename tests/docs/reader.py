@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gearsql.cli.formats import table
-from gearsql.cli.query import print_answer, run_statement
+from gearsql.cli.query import run_and_print
 from gearsql.cli.script import statements
 from gearsql.dbapi import connect
 from gearsql.errors import Error
@@ -146,8 +146,7 @@ class Reader:
             for statement in statements(script):
                 with connection.cursor() as cursor:
                     try:
-                        run_statement(cursor, statement)
-                        print_answer(cursor, table)
+                        run_and_print(cursor, statement, table)
                     except Error as error:
                         print(f"error: {error.pretty()}")
         return printed.getvalue()

@@ -31,8 +31,12 @@ def connection(place: Place) -> Iterator[gearsql.Connection]:
     for id, value in {**HASHES, b"": b"no row"}.items():
         key = b"bytes:" + id
         owner(key).ask("HSET", key, "z", value, b"\xff", "odd", "", "empty name", "n", len(value))
-    place.connection.execute("CREATE TABLE bytes (id BLOB, z BLOB, n BIGINT) WITH (key = 'bytes:{id}')")
-    place.connection.execute("CREATE TABLE texts (id VARCHAR, z VARCHAR) WITH (key = 'bytes:{id}')")
+    place.connection.execute(
+        "CREATE OR REPLACE TABLE bytes (id BLOB, z BLOB, n BIGINT) WITH (key = 'bytes:{id}')"
+    )
+    place.connection.execute(
+        "CREATE OR REPLACE TABLE texts (id VARCHAR, z VARCHAR) WITH (key = 'bytes:{id}')"
+    )
     yield place.connection
 
 

@@ -5,7 +5,8 @@ Error                       message, position, hint
  ├── InterfaceError         the driver was used wrongly (closed cursor, bad option)
  └── DatabaseError
       ├── DataError         a value in the data is at fault
-      │    └── MisfitError          a field does not fit its column's type: key, field, value, type
+      │    ├── MisfitError          a field does not fit its column's type: key, field, value, type
+      │    └── HookError            a user's function raised: function, traceback, row, arguments, key, shard
       ├── OperationalError  the servers are at fault, not the query
       │    ├── ShardError           one shard failed: shard
       │    ├── ShardUnreachableError   down, refused, wrong password, TLS
@@ -13,7 +14,10 @@ Error                       message, position, hint
       │    ├── VersionMismatchError shards, or shard and client, run different versions
       │    ├── SlotsNotCoveredError the cluster does not serve every slot
       │    ├── ResourceLimitError   a bound of the module was reached (memory, stages, queue)
-      │    └── CancelledError       the stage was cancelled or its time was up
+      │    ├── CancelledError       the stage was cancelled or its time was up
+      │    ├── HookTimeoutError     a user's function did not return in time; its session was ended
+      │    ├── HookDiedError        a user's function crashed its process, or took too much memory
+      │    └── FunctionChangedError a shard has another version of a function than was planned with
       ├── IntegrityError
       ├── InternalError     a fault of ours: please report it
       ├── ProgrammingError  the statement is at fault
@@ -21,6 +25,9 @@ Error                       message, position, hint
       │    ├── UnknownColumnError   candidates
       │    ├── UnknownTableError    candidates
       │    ├── TableExistsError
+      │    ├── UnknownFunctionError candidates
+      │    ├── FunctionExistsError
+      │    ├── FunctionDefinitionError  the Python of a function, or how it is declared, is at fault
       │    ├── TypeMismatchError    DuckDB's binder refuses the expression
       │    └── AccessDeniedError    the server's ACL forbids it
       └── NotSupportedError the statement is right, and not (yet) ours to answer
@@ -122,6 +129,40 @@ class MisfitError(DataError):
         self.type = type
 
 
+class HookError(DataError):
+    """A user's function raised, or returned what its type cannot hold.
+
+    `traceback` has the line numbers of the user's own text; `arguments` are the reprs of what the function
+    was called with, by parameter; `row` counts in the batch. What is not known is None or empty.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        function: str,
+        traceback: str = "",
+        arguments: tuple[tuple[str, str], ...] = (),
+        row: int | None = None,
+        key: bytes | None = None,
+        shard: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.function = function
+        self.traceback = traceback
+        self.arguments = arguments
+        self.row = row
+        self.key = key
+        self.shard = shard
+
+    def pretty(self) -> str:
+        """The message, what the function was called with, and the traceback."""
+        told = [f"  {name} = {value}" for name, value in self.arguments]
+        traced = [f"  {line}" for line in self.traceback.rstrip().splitlines()]
+        return "\n".join([self.message, *told, *traced, *([f"  hint: {self.hint}"] if self.hint else [])])
+
+
 class OperationalError(DatabaseError):
     """The servers are at fault, not the query."""
 
@@ -156,6 +197,18 @@ class ResourceLimitError(ShardError):
 
 class CancelledError(ShardError):
     """The stage was cancelled, or its time was up."""
+
+
+class HookTimeoutError(ShardError):
+    """A user's function did not return in time; its session was ended."""
+
+
+class HookDiedError(ShardError):
+    """A user's function crashed its process, or took more memory than it may."""
+
+
+class FunctionChangedError(ShardError):
+    """A shard has another version of a function than the query was planned with: planned again."""
 
 
 class IntegrityError(DatabaseError):
@@ -196,6 +249,30 @@ class UnknownTableError(UnknownColumnError):
 
 class TableExistsError(ProgrammingError):
     """CREATE TABLE for a name that is taken."""
+
+
+class UnknownFunctionError(ProgrammingError):
+    """No such function; `candidates` are the near names."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        candidates: tuple[str, ...] = (),
+        position: Position | None = None,
+        hint: str | None = None,
+        text: str | None = None,
+    ) -> None:
+        super().__init__(message, position=position, hint=hint, text=text)
+        self.candidates = candidates
+
+
+class FunctionExistsError(ProgrammingError):
+    """CREATE FUNCTION for a name that is taken."""
+
+
+class FunctionDefinitionError(ProgrammingError):
+    """The Python of a function, or the way it is declared, is at fault."""
 
 
 class TypeMismatchError(ProgrammingError):

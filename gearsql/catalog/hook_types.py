@@ -1,0 +1,166 @@
+"""The types of hooks' parameters and results: what a user writes → a tree → mailbox.h's canonical text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gearsql.catalog.names import fold
+from gearsql.catalog.types import canonical_type, readable_types
+
+DEEPEST = 16  # hook_type.h refuses what nests deeper
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A type without parts, by its canonical name: BIGINT, DECIMAL(10,2), INTERVAL."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """T[]."""
+
+    element: HookType
+
+    def __str__(self) -> str:
+        return f"{self.element}[]"
+
+
+@dataclass(frozen=True)
+class StructOf:
+    """STRUCT("a" T, …)."""
+
+    members: tuple[tuple[str, HookType], ...]
+
+    def __str__(self) -> str:
+        return f"STRUCT({', '.join(f'{quoted(name)} {type_}' for name, type_ in self.members)})"
+
+
+HookType = Plain | ListOf | StructOf
+
+_TOKEN = re.compile(r'\s*("(?:[^"]|"")+"|\w+|[()\[\],])')
+_BEYOND_COLUMNS = {
+    "INTERVAL": "INTERVAL",
+    "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP WITH TIME ZONE",
+}
+
+
+def parse_hook_type(text: str) -> HookType | None:
+    """Read a type in any spelling that DuckDB knows; None if a hook cannot have it."""
+    try:
+        tokens = _Tokens(text)
+        found = _type(tokens, DEEPEST)
+        return found if tokens.next is None else None
+    except _NoTypeError:
+        return None
+
+
+def canonical_hook_type(text: str) -> str | None:
+    """Return the canonical text of a type as a user writes it, None if a hook cannot have it."""
+    found = parse_hook_type(text)
+    return None if found is None else str(found)
+
+
+def hook_type_names() -> tuple[str, ...]:
+    """What a hint lists."""
+    return (*readable_types(), "TIMESTAMPTZ", "INTERVAL", "T[]", "STRUCT(name T, …)")
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL quotes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class _NoTypeError(Exception):
+    """The text is not a type."""
+
+
+class _Tokens:
+    def __init__(self, text: str) -> None:
+        self._rest = _split(text)
+        self.next = next(self._rest)
+
+    def take(self, wanted: str | None = None) -> str:
+        token = self.next
+        if token is None or (wanted is not None and token != wanted):
+            raise _NoTypeError
+        self.next = next(self._rest)
+        return token
+
+
+def _split(text: str) -> Iterator[str | None]:
+    text, place = text.rstrip(), 0
+    while place < len(text):
+        found = _TOKEN.match(text, place)
+        if found is None or "\0" in found[1]:
+            raise _NoTypeError
+        yield found[1]
+        place = found.end()
+    yield None
+
+
+def _type(tokens: _Tokens, depth: int) -> HookType:
+    if depth == 0:
+        raise _NoTypeError
+    first = tokens.next or ""
+    # The brackets stand behind, so how deep the base lies is known only after them.
+    base: HookType = _struct(tokens, depth) if first.upper() in ("STRUCT", "ROW") else _plain(tokens)
+    while tokens.next == "[":
+        tokens.take("[")
+        tokens.take("]")
+        base = ListOf(base)
+    if _depth(base) > depth:
+        raise _NoTypeError
+    return base
+
+
+def _struct(tokens: _Tokens, depth: int) -> StructOf:
+    tokens.take()
+    tokens.take("(")
+    members = [_member(tokens, depth)]
+    while tokens.next == ",":
+        tokens.take(",")
+        members.append(_member(tokens, depth))
+    tokens.take(")")
+    if len({fold(name) for name, _ in members}) < len(members):
+        raise _NoTypeError
+    return StructOf(tuple(members))
+
+
+def _member(tokens: _Tokens, depth: int) -> tuple[str, HookType]:
+    name = tokens.take()
+    if name in "()[],":
+        raise _NoTypeError
+    if name.startswith('"'):
+        name = name[1:-1].replace('""', '"')
+    return name, _type(tokens, depth - 1)
+
+
+def _plain(tokens: _Tokens) -> Plain:
+    words, open_ = "", False
+    while tokens.next is not None and tokens.next != "[" and (open_ or tokens.next not in (",", ")")):
+        token = tokens.take()
+        open_ = token == "(" or (open_ and token != ")")
+        words += token if token in "(),." else f" {token}"
+    words = " ".join(words.upper().replace("( ", "(").replace(", ", ",").split())
+    name = _BEYOND_COLUMNS.get(words) or canonical_type(words)
+    if name is None:
+        raise _NoTypeError
+    return Plain(name)
+
+
+def _depth(type_: HookType) -> int:
+    match type_:
+        case ListOf(element):
+            return 1 + _depth(element)
+        case StructOf(members):
+            return 1 + max(_depth(member) for _, member in members)
+        case _:
+            return 1

@@ -20,7 +20,7 @@ typedef enum { DuckDBSuccess = 0, DuckDBError = 1 } duckdb_state;
 /* Only the statement type that a stage may have. */
 enum { DUCKDB_STATEMENT_TYPE_SELECT = 1 };
 
-/* Type ids of the columns that a scan can yield. */
+/* Type ids of the columns that a scan can yield and of hooks' arguments and results. */
 typedef enum {
     DUCKDB_TYPE_BOOLEAN = 1,
     DUCKDB_TYPE_TINYINT = 2,
@@ -36,10 +36,12 @@ typedef enum {
     DUCKDB_TYPE_TIMESTAMP = 12,
     DUCKDB_TYPE_DATE = 13,
     DUCKDB_TYPE_TIME = 14,
+    DUCKDB_TYPE_INTERVAL = 15,
     DUCKDB_TYPE_HUGEINT = 16,
     DUCKDB_TYPE_VARCHAR = 17,
     DUCKDB_TYPE_BLOB = 18,
     DUCKDB_TYPE_UUID = 27,
+    DUCKDB_TYPE_TIMESTAMP_TZ = 31,
 } duckdb_type;
 
 typedef struct {
@@ -121,6 +123,8 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(void, destroy_value, (duckdb_value *))                                                                           \
     X(duckdb_logical_type, create_logical_type, (duckdb_type))                                                         \
     X(duckdb_logical_type, create_decimal_type, (uint8_t, uint8_t))                                                    \
+    X(duckdb_logical_type, create_list_type, (duckdb_logical_type))                                                    \
+    X(duckdb_logical_type, create_struct_type, (duckdb_logical_type *, const char **, idx_t))                          \
     X(void, destroy_logical_type, (duckdb_logical_type *))                                                             \
     X(idx_t, vector_size, (void))                                                                                      \
     X(idx_t, data_chunk_get_size, (duckdb_data_chunk))                                                                 \

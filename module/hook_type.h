@@ -9,15 +9,21 @@
 #include "cast.h"
 #include "duckdb_api.h"
 
-typedef enum { GEARS_HOOK_PLAIN, GEARS_HOOK_LIST, GEARS_HOOK_STRUCT, GEARS_HOOK_TIMESTAMPTZ, GEARS_HOOK_INTERVAL } gears_hook_shape;
+typedef enum {
+    GEARS_HOOK_PLAIN,
+    GEARS_HOOK_LIST,
+    GEARS_HOOK_STRUCT,
+    GEARS_HOOK_TIMESTAMPTZ,
+    GEARS_HOOK_INTERVAL
+} gears_hook_shape;
 
 typedef struct gears_hook_type {
     gears_hook_shape shape;
-    gears_type plain;       /* of PLAIN */
-    size_t width;           /* bytes of a cell; 0 for VARCHAR, BLOB, LIST, STRUCT */
-    size_t child_count;     /* 1 for LIST */
+    gears_type plain;   /* of PLAIN */
+    size_t width;       /* bytes of a cell; 0 for VARCHAR, BLOB, LIST, STRUCT */
+    size_t child_count; /* 1 for LIST */
     struct gears_hook_type **children;
-    char **names;           /* of a STRUCT's members */
+    char **names; /* of a STRUCT's members */
 } gears_hook_type;
 
 /* NULL if the text is not a type in canonical form, or nests deeper than 16. */
@@ -27,7 +33,10 @@ void gears_hook_type_free(gears_hook_type *type);
 char *gears_hook_type_text(const gears_hook_type *type);
 duckdb_logical_type gears_hook_type_logical(const gears_hook_type *type);
 
-/* 'gears_hook_<16 hex digits>': FNV-1a of kind, stability, parameter types and result type, the same on every server.
+/* What DuckDB knows a function by, in full: 'scalar immutable (BIGINT, VARCHAR) -> VARCHAR[]'. Malloc'ed. */
+char *gears_hook_type_signature(bool aggregate, bool is_volatile, gears_hook_type *const *parameters, size_t count,
+                                const gears_hook_type *returns);
+/* 'gears_hook_<16 hex digits>': FNV-1a of the signature, the same on every server.
  * Aggregates are <name>(index, …), <name>_state(index, …) → BLOB. Malloc'ed. */
 char *gears_hook_type_call(bool aggregate, bool is_volatile, gears_hook_type *const *parameters, size_t count,
                            const gears_hook_type *returns);

@@ -19,15 +19,16 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 MODULE = Path(__file__).parents[2] / "module"
-FLAGS = ["-std=c17", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-fPIC", "-shared"]
+FLAGS = ["-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-fPIC", "-shared"]
 SANITIZE = ["-fsanitize=undefined", "-fno-sanitize-recover"]
+LEAFS = ("cast", "pattern", "arrow", "hook_type")
 
 
 @pytest.fixture(scope="session")
 def leaf_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The leafs, compiled; every function visible, also those that ctypes does not call in production."""
     library = tmp_path_factory.mktemp("leafs") / "leafs.so"
-    sources = sorted(str(path) for stem in ("cast", "pattern", "arrow") for path in MODULE.glob(f"{stem}*.c"))
+    sources = sorted(str(path) for stem in LEAFS for path in MODULE.glob(f"{stem}*.c"))
     subprocess.run(["gcc", *FLAGS, *SANITIZE, "-o", str(library), *sources, "-lm"], check=True)
     return library
 

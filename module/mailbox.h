@@ -17,8 +17,15 @@ enum { GEARS_MAILBOX_HEADER = 4096 };
 
 enum { GEARS_TURN_SERVER = 0, GEARS_TURN_SESSION = 1 };
 
-/* `ended`: why nobody will answer any more; set once, by the session or its supervisor, with a wake on `turn`. */
-enum { GEARS_ENDED_NOT = 0, GEARS_ENDED_RETURNED = 1, GEARS_ENDED_SIGNAL = 256 /* + signal */, GEARS_ENDED_EXIT = 512 };
+/* `ended`: why nobody will answer any more; set once, by the session or its supervisor, with a wake on `turn`.
+ * MEMORY: a process that ran out of its memory and could not say so in a message. */
+enum {
+    GEARS_ENDED_NOT = 0,
+    GEARS_ENDED_RETURNED = 1,
+    GEARS_ENDED_MEMORY = 2,
+    GEARS_ENDED_SIGNAL = 256, /* + signal */
+    GEARS_ENDED_EXIT = 512,   /* + exit code */
+};
 
 typedef struct gears_mailbox {
     _Atomic uint32_t turn;  /* futex word */

@@ -3,7 +3,25 @@
  * A session is a thread that owns a sub-interpreter (ISOLATION session), a process beside the server (process), or a
  * thread in the main interpreter (main, only if a module argument allows it). It is found by its key, made at its
  * first hook, and shared by the stages with that key, a message at a time. At most `gears_session_limit` live at
- * once; the least recently used idle one is ended for a new one. */
+ * once; the least recently used idle one is ended for a new one.
+ *
+ * A thread runs `from gearsql.shard import session; session.main(<address of the mailbox>)`, and a process the same;
+ * main() waits on `turn` (a futex in shared memory: never FUTEX_PRIVATE), answers, and returns once it sees `stop`.
+ * An abandoned session of a thread gets `stop`, a wake on `turn`, and one asynchronous SystemExit, so that a loop in
+ * plain Python ends; what ignores that, or is deep in C, keeps its thread, and nobody waits for it.
+ *
+ * Processes belong to the supervisor, `<python> -I -m gearsql.shard.supervisor`, spawned at load (and anew, when it is
+ * gone, at the next need) in a session of its own (setsid), with default signals, an empty mask, no file but
+ * /dev/null, stderr, and, as fd 3, its end of a SOCK_SEQPACKET pair. One datagram is one order, ASCII without an end:
+ *   'START <id> <memory_mb>'  with one memfd (SCM_RIGHTS) of GEARS_MAILBOX_HEADER + GEARS_MAILBOX_BYTES bytes, sealed
+ *                             against shrinking and growing: fork a worker that maps it, sets mailbox->pid, and runs
+ *                             session.main. Its RLIMIT_AS is what it has mapped then (mailbox included) + memory_mb.
+ *   'KILL <id>'               SIGKILL to that worker; an id that is unknown or gone is nothing
+ * Ids are decimal numbers and never used twice. The supervisor sends nothing. When a worker has died, it writes
+ * `ended` (GEARS_ENDED_SIGNAL + n, GEARS_ENDED_EXIT + n; GEARS_ENDED_MEMORY if it knows), wakes `turn` (all waiters), and
+ * unmaps. When fd 3 is at its end, or getppid() is another than at the start, it kills all workers and ends. A worker
+ * closes fd 3 and dies with the supervisor (PR_SET_PDEATHSIG). The server never waits for a pid: it reads `ended`, and
+ * the end of its own end of the pair. */
 #ifndef GEARS_SESSION_H
 #define GEARS_SESSION_H
 
@@ -13,14 +31,16 @@
 
 typedef struct gears_session gears_session;
 
-extern unsigned gears_session_limit;        /* SESSIONS, default 16 */
-extern unsigned gears_session_ended_limit;  /* SESSIONS_ENDED, default 64: beyond, new sessions are processes */
-extern unsigned gears_session_timeout_ms;   /* HOOK_TIMEOUT_MS, default 30000: of one message */
-extern unsigned gears_session_memory_mb;    /* HOOK_MEMORY, default 1024: a process's RLIMIT_AS beyond its start */
-extern bool gears_session_allow_main;       /* HOOK_MAIN yes|no, default no */
-extern bool gears_session_only_processes;   /* HOOK_PROCESS yes|no, default no: ISOLATION process for all */
+extern unsigned gears_session_limit;       /* SESSIONS, default 16 */
+extern unsigned gears_session_ended_limit; /* SESSIONS_ENDED, default 64: beyond, new sessions are processes */
+extern unsigned gears_session_timeout_ms;  /* HOOK_TIMEOUT_MS, default 30000: of one message */
+extern unsigned gears_session_memory_mb;   /* HOOK_MEMORY, default 1024: a process's RLIMIT_AS beyond its start */
+extern bool gears_session_allow_main;      /* HOOK_MAIN yes|no, default no */
+extern bool gears_session_only_processes;  /* HOOK_PROCESS yes|no, default no: ISOLATION process for all */
+extern bool gears_session_may_execute;     /* HOOK_EXECUTE read|no, default read: hooks may run read-only commands */
 
-/* Start the supervisor of processes. Runs on: main thread, once, in OnLoad, before any other thread. NULL or the problem. */
+/* Start the supervisor of processes. Runs on: main thread, once, in OnLoad, after Python's start. Not having one is no
+ * problem of the load: it is tried again when a process is needed. NULL or the problem. */
 const char *gears_session_start(const char *python);
 
 /* The session with this key, made if need be; NULL with the stage failed. Runs on: worker thread. */
@@ -28,15 +48,22 @@ gears_session *gears_session_acquire(gears_stage *stage, gears_isolation isolati
 void gears_session_release(gears_session *session);
 
 /* Exclusive use for one exchange; false with the stage failed (cancelled, session lost). The payload of the mailbox
- * may be written after. Runs on: worker thread. */
+ * may be written after. Whoever waits gets its turn in the order of asking. Runs on: worker thread.
+ *
+ * `stage` may be NULL, here and in exchange: to say END for a stage that failed or was cancelled. Then nothing is told
+ * to a stage, and the deadline is a second. */
 bool gears_session_lock(gears_session *session, gears_stage *stage);
 void gears_session_unlock(gears_session *session);
 gears_mailbox *gears_session_mailbox(gears_session *session);
 
 /* Give the turn to the session and wait until it comes back: true. False with the stage failed and the session
  * abandoned: the deadline passed (GEARSHOOKTIME), the session died (GEARSHOOKDIED), or the stage was cancelled.
+ * A cancelled exchange waits 200 ms for the answer before it gives the session up; then the session lives on.
+ * `function` is whom the errors name. mailbox->size is what is sent; what came back is checked against the mailbox's
+ * size, and written to *size and *kind: read these, not the mailbox's, which a hostile process may change at any time.
  * Holds no lock of the server and no GIL. Runs on: worker thread, between lock and unlock. */
-bool gears_session_exchange(gears_session *session, gears_stage *stage);
+bool gears_session_exchange(gears_session *session, gears_stage *stage, const char *function, uint32_t *kind,
+                            uint64_t *size);
 
 /* For INFO and STATUS: no lock. */
 size_t gears_session_count(void);

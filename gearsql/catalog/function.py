@@ -80,5 +80,13 @@ class Function:
         return {name: getattr(self, name) for name in _FIELDS}
 
 
+@dataclass(frozen=True)
+class Known:
+    """A function as the servers know it; `call` is what SQL on a shard calls functions of its signature."""
+
+    function: Function
+    call: str
+
+
 def _written(told: dict[str, Any]) -> str:
     return json.dumps(told, separators=(",", ":"))

@@ -19,17 +19,23 @@ typedef struct RedisModuleUser RedisModuleUser;
 typedef struct RedisModuleInfoCtx RedisModuleInfoCtx;
 typedef struct RedisModuleType RedisModuleType;
 typedef struct RedisModuleIO RedisModuleIO;
+typedef struct RedisModuleCallReply RedisModuleCallReply;
+typedef struct RedisModuleServerInfoData RedisModuleServerInfoData;
+typedef uint64_t RedisModuleTimerID;
 
 typedef int (*RedisModuleCmdFunc)(RedisModuleCtx *, RedisModuleString **, int);
 typedef void (*RedisModuleScanCB)(RedisModuleCtx *, RedisModuleString *, RedisModuleKey *, void *);
 typedef void (*RedisModuleInfoFunc)(RedisModuleInfoCtx *, int);
+typedef void (*RedisModuleTimerProc)(RedisModuleCtx *, void *);
+typedef void (*RedisModuleClusterMessageReceiver)(RedisModuleCtx *, const char *, uint8_t, const unsigned char *,
+                                                  uint32_t);
 typedef struct RedisModuleEvent {
     uint64_t id;
     uint64_t dataver;
 } RedisModuleEvent;
 typedef void (*RedisModuleEventCallback)(RedisModuleCtx *, RedisModuleEvent, uint64_t, void *);
 
-/* Version 1 of the data type's methods; later versions only append. */
+/* Version 5 of the data type's methods; a server takes the fields of the version that it is told. */
 typedef struct RedisModuleTypeMethods {
     uint64_t version;
     void *(*rdb_load)(RedisModuleIO *, int);
@@ -38,6 +44,11 @@ typedef struct RedisModuleTypeMethods {
     size_t (*mem_usage)(const void *);
     void (*digest)(void *, void *);
     void (*free)(void *);
+    int (*aux_load)(RedisModuleIO *, int, int);
+    void (*aux_save)(RedisModuleIO *, int);
+    int aux_save_triggers;
+    void (*unused[8])(void); /* free_effort, unlink, copy, defrag, and the four methods again with database and key */
+    void (*aux_save2)(RedisModuleIO *, int); /* of 5: writes nothing at all if it saves nothing */
 } RedisModuleTypeMethods;
 
 typedef struct RedisModuleClientInfoV1 {
@@ -65,14 +76,29 @@ enum {
     REDISMODULE_CTX_FLAGS_MULTI = 1 << 1,
     REDISMODULE_CTX_FLAGS_SLAVE = 1 << 3,
     REDISMODULE_CTX_FLAGS_CLUSTER = 1 << 5,
+    REDISMODULE_CTX_FLAGS_REPLICATED = 1 << 12,
     REDISMODULE_CTX_FLAGS_LOADING = 1 << 13,
     REDISMODULE_CTX_FLAGS_REPLICA_IS_STALE = 1 << 14,
     REDISMODULE_CTX_FLAGS_REPLICA_IS_CONNECTING = 1 << 15,
     REDISMODULE_CTX_FLAGS_DENY_BLOCKING = 1 << 21,
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING = 1 << 23,
+    REDISMODULE_EVENT_LOADING = 3,
     REDISMODULE_EVENT_CLIENT_CHANGE = 4,
     REDISMODULE_EVENT_SHUTDOWN = 5,
+    REDISMODULE_SUBEVENT_LOADING_REPL_START = 2,
     REDISMODULE_SUBEVENT_CLIENT_CHANGE_DISCONNECTED = 1,
+    REDISMODULE_AUX_BEFORE_RDB = 1,
+    REDISMODULE_REPLY_STRING = 0,
+    REDISMODULE_REPLY_ERROR = 1,
+    REDISMODULE_REPLY_INTEGER = 2,
+    REDISMODULE_REPLY_ARRAY = 3,
+    REDISMODULE_REPLY_NULL = 4,
+    REDISMODULE_REPLY_MAP = 5,
+    REDISMODULE_REPLY_SET = 6,
+    REDISMODULE_REPLY_BOOL = 7,
+    REDISMODULE_REPLY_DOUBLE = 8,
+    REDISMODULE_REPLY_BIG_NUMBER = 9,
+    REDISMODULE_REPLY_VERBATIM_STRING = 10,
 };
 
 /* X(return type, name, parameters): functions that every supported server has. */
@@ -122,10 +148,42 @@ enum {
     X(void, CloseKey, (RedisModuleKey *))                                                                              \
     X(int, KeyType, (RedisModuleKey *))                                                                                \
     X(long long, GetExpire, (RedisModuleKey *))                                                                        \
-    X(int, HashGet, (RedisModuleKey *, int, ...))
+    X(int, HashGet, (RedisModuleKey *, int, ...))                                                                      \
+    X(RedisModuleCallReply *, Call, (RedisModuleCtx *, const char *, const char *, ...))                               \
+    X(int, CallReplyType, (RedisModuleCallReply *))                                                                    \
+    X(long long, CallReplyInteger, (RedisModuleCallReply *))                                                           \
+    X(double, CallReplyDouble, (RedisModuleCallReply *))                                                               \
+    X(int, CallReplyBool, (RedisModuleCallReply *))                                                                    \
+    X(const char *, CallReplyBigNumber, (RedisModuleCallReply *, size_t *))                                            \
+    X(const char *, CallReplyVerbatim, (RedisModuleCallReply *, size_t *, const char **))                              \
+    X(const char *, CallReplyStringPtr, (RedisModuleCallReply *, size_t *))                                            \
+    X(size_t, CallReplyLength, (RedisModuleCallReply *))                                                               \
+    X(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply *, size_t))                                 \
+    X(RedisModuleCallReply *, CallReplySetElement, (RedisModuleCallReply *, size_t))                                   \
+    X(int, CallReplyMapElement, (RedisModuleCallReply *, size_t, RedisModuleCallReply **, RedisModuleCallReply **))    \
+    X(void, FreeCallReply, (RedisModuleCallReply *))                                                                   \
+    X(void, SetContextUser, (RedisModuleCtx *, const RedisModuleUser *))                                               \
+    X(RedisModuleServerInfoData *, GetServerInfo, (RedisModuleCtx *, const char *))                                    \
+    X(void, FreeServerInfo, (RedisModuleCtx *, RedisModuleServerInfoData *))                                           \
+    X(const char *, ServerInfoGetFieldC, (RedisModuleServerInfoData *, const char *))                                  \
+    X(const char *, GetMyClusterID, (void))                                                                            \
+    X(int, Replicate, (RedisModuleCtx *, const char *, const char *, ...))                                             \
+    X(int, ReplicateVerbatim, (RedisModuleCtx *))                                                                      \
+    X(void, SaveUnsigned, (RedisModuleIO *, uint64_t))                                                                 \
+    X(uint64_t, LoadUnsigned, (RedisModuleIO *))                                                                       \
+    X(void, SaveStringBuffer, (RedisModuleIO *, const char *, size_t))                                                 \
+    X(char *, LoadStringBuffer, (RedisModuleIO *, size_t *))                                                           \
+    X(int, IsIOError, (RedisModuleIO *))                                                                               \
+    X(void, LogIOError, (RedisModuleIO *, const char *, const char *, ...))                                            \
+    X(void, Free, (void *))                                                                                            \
+    X(RedisModuleTimerID, CreateTimer, (RedisModuleCtx *, long long, RedisModuleTimerProc, void *))                    \
+    X(void, RegisterClusterMessageReceiver, (RedisModuleCtx *, uint8_t, RedisModuleClusterMessageReceiver))            \
+    X(int, SendClusterMessage, (RedisModuleCtx *, const char *, uint8_t, const char *, uint32_t))
 
 /* Newer functions, NULL where absent: test before use. */
 #define GEARS_SERVER_OPTIONAL_FUNCTIONS(X)                                                                             \
+    X(int, GetTypeMethodVersion, (void))                                                                               \
+    X(int, AddACLCategory, (RedisModuleCtx *, const char *))                                                           \
     X(RedisModuleString *, GetModuleUserACLString, (RedisModuleUser *))                                                \
     X(int, SetCommandACLCategories, (RedisModuleCommand *, const char *))
 

@@ -37,7 +37,6 @@ extern unsigned gears_session_timeout_ms;  /* HOOK_TIMEOUT_MS, default 30000: of
 extern unsigned gears_session_memory_mb;   /* HOOK_MEMORY, default 1024: a process's RLIMIT_AS beyond its start */
 extern bool gears_session_allow_main;      /* HOOK_MAIN yes|no, default no */
 extern bool gears_session_only_processes;  /* HOOK_PROCESS yes|no, default no: ISOLATION process for all */
-extern bool gears_session_may_execute;     /* HOOK_EXECUTE read|no, default read: hooks may run read-only commands */
 
 /* Start the supervisor of processes. Runs on: main thread, once, in OnLoad, after Python's start. Not having one is no
  * problem of the load: it is tried again when a process is needed. NULL or the problem. */
@@ -50,8 +49,8 @@ void gears_session_release(gears_session *session);
 /* Exclusive use for one exchange; false with the stage failed (cancelled, session lost). The payload of the mailbox
  * may be written after. Whoever waits gets its turn in the order of asking. Runs on: worker thread.
  *
- * `stage` may be NULL, here and in exchange: to say END for a stage that failed or was cancelled. Then nothing is told
- * to a stage, and the deadline is a second. */
+ * While stage->ending is set, lock and exchange do not look at stage->cancelled, so that END reaches a session of a
+ * cancelled stage, and the deadline is 2 s. unlock is right after a failed exchange, too. */
 bool gears_session_lock(gears_session *session, gears_stage *stage);
 void gears_session_unlock(gears_session *session);
 gears_mailbox *gears_session_mailbox(gears_session *session);
@@ -64,6 +63,9 @@ gears_mailbox *gears_session_mailbox(gears_session *session);
  * Holds no lock of the server and no GIL. Runs on: worker thread, between lock and unlock. */
 bool gears_session_exchange(gears_session *session, gears_stage *stage, const char *function, uint32_t *kind,
                             uint64_t *size);
+
+/* The session broke the format: nobody gets it any more. stage->error is the caller's. Between lock and unlock. */
+void gears_session_abandon(gears_session *session);
 
 /* For INFO and STATUS: no lock. */
 size_t gears_session_count(void);

@@ -7,6 +7,7 @@ standard library.
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import NoReturn
 from gearsql.catalog.function import Function
 from gearsql.catalog.names import fold
 
+LINE_END = re.compile(r"\r\n|\r|\n")  # as Python counts lines
 METHODS = ("accumulate", "merge", "finish")
 
 
@@ -55,14 +57,15 @@ def read_source(function: Function) -> Source:
 
 def without_first_line_end(source: str) -> str:
     """Cut the line end behind the opening $$: the line after it is line 1."""
-    return source.removeprefix("\r").removeprefix("\n") if source.startswith(("\n", "\r\n")) else source
+    end = LINE_END.match(source)
+    return source[end.end() :] if end else source
 
 
 class _Reading:
     def __init__(self, function: Function, text: str) -> None:
         self._function = function
         self._text = text
-        self._lines = text.split("\n")
+        self._lines = LINE_END.split(text)
         self._tree = self._parse()
 
     def callable(self) -> Source:

@@ -1,8 +1,7 @@
-"""Our own statements: CREATE TABLE, DROP TABLE, SHOW TABLES, DESCRIBE. lark's tree → dataclasses."""
+"""Our own statements: lark's tree → dataclasses. CREATE FUNCTION is read in ddl_functions.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import cast, get_args
 
 from lark import Token, Tree
@@ -14,13 +13,25 @@ from gearsql.catalog.template import parse_template, source_of, with_placeholder
 from gearsql.catalog.types import canonical_type, readable_types
 from gearsql.errors import Error, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.ddl_errors import explain
+from gearsql.sql.ddl_functions import create_function
+from gearsql.sql.ddl_tree import has, inside, named, place_of, strings, unquote
 from gearsql.sql.grammar import load
-from gearsql.sql.statements import CreateTable, Describe, DropTable, ShowTables
+from gearsql.sql.statements import (
+    CreateTable,
+    Describe,
+    DescribeFunction,
+    DropFunction,
+    DropTable,
+    FunctionStatement,
+    ShowFunctions,
+    ShowTables,
+    TableStatement,
+)
 
 _OPTIONS = ("key", "on_error", "null_values")
 
 
-def parse_ddl(text: str) -> CreateTable | DropTable | ShowTables | Describe:
+def parse_ddl(text: str) -> TableStatement | FunctionStatement:
     """Parse a text that begins with one of our own words."""
     try:
         tree = cast("Tree[Token]", load("statements").parse(text).children[0])
@@ -30,16 +41,23 @@ def parse_ddl(text: str) -> CreateTable | DropTable | ShowTables | Describe:
         case "create_table":
             return _create_table(tree, text)
         case "drop_table":
-            name, position = _named(tree)
-            return DropTable(text, name, position, if_exists=_has(tree, "if_exists"))
+            return DropTable(text, *named(tree), if_exists=has(tree, "if_exists"))
         case "describe":
-            return Describe(text, *_named(tree))
+            return Describe(text, *named(tree))
+        case "create_function":
+            return create_function(tree, text)
+        case "drop_function":
+            return DropFunction(text, *named(tree), if_exists=has(tree, "if_exists"))
+        case "show_functions":
+            return ShowFunctions(text)
+        case "describe_function":
+            return DescribeFunction(text, *named(tree))
         case _:
             return ShowTables(text)
 
 
 def _create_table(tree: Tree[Token], text: str) -> CreateTable:
-    name, position = _named(tree)
+    name, position = named(tree)
     options = _options(tree, text)
     keys = _template(options, tree, text)
     columns = [_column(column, keys, text) for column in tree.find_data("column")]
@@ -49,18 +67,18 @@ def _create_table(tree: Tree[Token], text: str) -> CreateTable:
         text,
         name,
         position,
-        with_placeholders(listed, keys) if _has(tree, "columns") else None,
+        with_placeholders(listed, keys) if has(tree, "columns") else None,
         keys,
         on_error=_on_error(options, text),
         null_values=_null_values(options, text),
-        replace=_has(tree, "or_replace"),
-        if_not_exists=_has(tree, "if_not_exists"),
+        replace=has(tree, "or_replace"),
+        if_not_exists=has(tree, "if_not_exists"),
     )
 
 
 def _column(tree: Tree[Token], keys: KeyTemplate, text: str) -> tuple[Column, Position]:
-    name, position = _named(tree)
-    place = _position(next(tree.find_data("type")))
+    name, position = named(tree)
+    place = place_of(next(tree.find_data("type")))
     written = text[place.start : place.end]
     type_ = canonical_type(written)
     if type_ is None:
@@ -91,7 +109,7 @@ def _options(tree: Tree[Token], text: str) -> Options:
     found: Options = {}
     for option in tree.find_data("option"):
         word = cast(Token, option.children[0])
-        name, position = word.lower(), _position(word)
+        name, position = word.lower(), place_of(word)
         if name not in _OPTIONS:
             raise ProgrammingError(
                 f"unknown table option {word}",
@@ -101,7 +119,7 @@ def _options(tree: Tree[Token], text: str) -> Options:
             )
         if name in found:
             raise ProgrammingError(f"option {name} is there twice", position=position, text=text)
-        found[name] = (option, _position(option))
+        found[name] = (option, place_of(option))
     return found
 
 
@@ -109,78 +127,38 @@ def _template(options: Options, tree: Tree[Token], text: str) -> KeyTemplate:
     if "key" not in options:
         raise ProgrammingError(
             "a table needs a key template",
-            position=_position(tree),
+            position=place_of(tree),
             text=text,
             hint="WITH (key = 'user:{id}')",
         )
     literal = _one_string(options["key"], "key", text)
     try:
-        return parse_template(_unquote(literal))
+        return parse_template(unquote(literal))
     except Error as error:
-        error.position = _inside(literal, error.position) if error.position else None
+        error.position = inside(literal, literal.start_pos or 0, error.position) if error.position else None
         error.text = text
         raise
-
-
-def _inside(literal: Token, position: Position) -> Position:
-    """A place in the unquoted value → the place in the statement, where a quote is doubled."""
-    places = [literal.start_pos or 0]
-    raw, index = str(literal), 1
-    while index < len(raw) - 1:
-        places.append((literal.start_pos or 0) + index)
-        index += 2 if raw[index] == "'" else 1
-    places += [(literal.end_pos or 0) - 1, literal.end_pos or 0]
-    last = len(places) - 1
-    return Position(places[min(position.start + 1, last)], places[min(position.end + 1, last)])
 
 
 def _on_error(options: Options, text: str) -> OnError:
     if "on_error" not in options:
         return "error"
     literal = _one_string(options["on_error"], "on_error", text)
-    value = _unquote(literal).lower()
+    value = unquote(literal).lower()
     if value not in get_args(OnError):
         choices = ", ".join(repr(choice) for choice in get_args(OnError))
-        raise ProgrammingError(f"on_error is one of {choices}", position=_position(literal), text=text)
+        raise ProgrammingError(f"on_error is one of {choices}", position=place_of(literal), text=text)
     return cast(OnError, value)
 
 
 def _null_values(options: Options, text: str) -> tuple[bytes, ...]:
     if "null_values" not in options:
         return ()
-    return tuple(_unquote(literal).encode() for literal in _strings(options["null_values"][0]))
+    return tuple(unquote(literal).encode() for literal in strings(options["null_values"][0]))
 
 
 def _one_string(option: tuple[Tree[Token], Position], name: str, text: str) -> Token:
-    values = _strings(option[0])
+    values = strings(option[0])
     if len(values) != 1:
         raise ProgrammingError(f"{name} takes one string", position=option[1], text=text)
     return values[0]
-
-
-def _strings(tree: Tree[Token]) -> list[Token]:
-    return list(tree.scan_values(lambda value: isinstance(value, Token) and value.type == "STRING"))
-
-
-def _named(tree: Tree[Token]) -> tuple[str, Position]:
-    token = cast(Token, next(iter(next(_direct(tree, "name")).children)))
-    text = str(token)
-    name = text[1:-1].replace('""', '"') if token.type == "QUOTED" else text
-    return name, _position(token)
-
-
-def _direct(tree: Tree[Token], rule: str) -> Iterator[Tree[Token]]:
-    return iter([child for child in tree.children if isinstance(child, Tree) and child.data == rule])
-
-
-def _has(tree: Tree[Token], rule: str) -> bool:
-    return any(True for _ in _direct(tree, rule))
-
-
-def _unquote(literal: Token) -> str:
-    return literal[1:-1].replace("''", "'")
-
-
-def _position(node: Token | Tree[Token]) -> Position:
-    place = node if isinstance(node, Token) else node.meta
-    return Position(place.start_pos or 0, place.end_pos or 0)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from lark.exceptions import UnexpectedInput
 
 from gearsql.errors import NotSupportedError, Position, ProgrammingError, SqlSyntaxError
 from gearsql.sql.tokens import Token, tokens
 
+_OPENING = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+# What can follow CREATE, DROP and SHOW.
+_THINGS = {"TABLE", "TABLES", "FUNCTION", "FUNCTIONS", "AGGREGATE", "OR"}
 _WORDS = {
+    "DOLLARS": "a text between $$ and $$",
     "WORD": "a name",
     "QUOTED": "a quoted name",
     "STRING": "a string in single quotes",
@@ -30,11 +36,14 @@ def explain(error: UnexpectedInput, text: str) -> NotSupportedError | Programmin
     place = error.pos_in_stream
     ended = getattr(getattr(error, "token", None), "type", None) == "$END"
     found = None if ended or place is None or place < 0 else _token_at(text, place)
+    if found is not None and (opening := _OPENING.match(found.text)):
+        message = f"the text that begins here has no end: {opening[0]} ends it"
+        return SqlSyntaxError(message, position=found.position, text=text)
     if found is None:
         end = len(text.rstrip())
         message = f"the statement ends too early: expected {_human(expected)}"
         return SqlSyntaxError(message, position=Position(end, end + 1), text=text)
-    if expected <= {"TABLE", "TABLES", "OR"}:
+    if expected & {"TABLE", "TABLES"} and expected <= _THINGS:
         start = tokens(text)[0].text.upper()
         message = f"{start} {found.text.upper()} is not supported"
         return NotSupportedError(message, position=found.position, text=text)
@@ -55,6 +64,8 @@ def _token_at(text: str, place: int) -> Token | None:
 
 
 def _human(expected: set[str]) -> str:
+    if "STRUCT" in expected:
+        return "a type"
     words = sorted(_WORDS.get(terminal, terminal) for terminal in expected if terminal != "QUOTED")
     if "SEMICOLON" in expected and "$END" in expected:
         words.remove(";")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gearsql.catalog.function import Function
 from gearsql.catalog.table import Column, KeyTemplate, OnError
 from gearsql.errors import Position
 from gearsql.sql.syntax import Syntax
@@ -54,6 +55,44 @@ class Describe:
 
 
 @dataclass(frozen=True)
+class CreateFunction:
+    """CREATE FUNCTION; `source_position` is the literal that holds the Python, quotes and all."""
+
+    text: str
+    function: Function
+    name_position: Position
+    source_position: Position
+    replace: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True)
+class DropFunction:
+    """DROP FUNCTION."""
+
+    text: str
+    name: str
+    name_position: Position
+    if_exists: bool = False
+
+
+@dataclass(frozen=True)
+class ShowFunctions:
+    """SHOW FUNCTIONS."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class DescribeFunction:
+    """DESCRIBE FUNCTION name."""
+
+    text: str
+    name: str
+    name_position: Position
+
+
+@dataclass(frozen=True)
 class Query:
     """A SELECT of a supported shape. `table_name` is what to look up before bind: a name or a glob."""
 
@@ -71,4 +110,6 @@ class Explain:
     query: Query
 
 
-Statement = CreateTable | DropTable | ShowTables | Describe | Query | Explain
+TableStatement = CreateTable | DropTable | ShowTables | Describe
+FunctionStatement = CreateFunction | DropFunction | ShowFunctions | DescribeFunction
+Statement = TableStatement | FunctionStatement | Query | Explain

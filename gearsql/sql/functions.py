@@ -39,7 +39,7 @@ _STABILITY = {
 # Macros whose bodies call allowed functions only; a test reads the bodies.
 _MACRO_PREFIXES = ("list_", "array_", "md5_number_")
 _MACROS = {
-    "date_add", "days_in_month", "fdiv", "fmod", "if", "json", "map_contains_entry", "map_contains_value",
+    "date_add", "days_in_month", "fdiv", "if", "json", "map_contains_entry", "map_contains_value",
     "nullif", "pg_typeof", "split_part",
 }  # fmt: skip
 AGGREGATE_MACROS = frozenset({"geomean", "geometric_mean", "wavg", "weighted_avg", "json_group_array"})
@@ -69,14 +69,14 @@ class Functions:
 def known_functions() -> Functions:
     """Read DuckDB's catalog once for each process."""
     with open_sandbox() as sandbox:
-        rows: list[tuple[str, str, str | None, str | None]] = sandbox.execute(_FUNCTIONS).fetchall()
+        rows: list[tuple[str, str, str | None, str | None, bool]] = sandbox.execute(_FUNCTIONS).fetchall()
         keywords = sandbox.execute(_KEYWORDS).fetchall()
     # A name is refused if any of its forms is.
-    reasons = [(name, _refusal(name, kind, stability)) for name, kind, stability, _ in rows]
+    reasons = [(name, _refusal(name, kind, stability, zoned)) for name, kind, stability, _, zoned in rows]
     refused = {name: reason for name, reason in reasons if reason}
     allowed = {name for name, *_ in rows} - refused.keys()
     aggregates = {name for name, kind, *_ in rows if kind == "aggregate"} & allowed
-    aliases = {name: first for name, _, _, first in rows if first}
+    aliases = {name: first for name, _, _, first, _ in rows if first}
     return Functions(
         frozenset(allowed),
         frozenset(aggregates | AGGREGATE_MACROS),
@@ -86,19 +86,24 @@ def known_functions() -> Functions:
     )
 
 
-_FUNCTIONS = (
-    "SELECT DISTINCT lower(function_name), function_type, stability, alias_of FROM duckdb_functions()"
-    " WHERE function_type IN ('scalar', 'aggregate', 'macro')"
-)
+# The last column: whether the form has parameters, and takes or gives a type with a time zone.
+_FUNCTIONS = """
+    SELECT DISTINCT lower(function_name), function_type, stability, alias_of,
+        len(parameter_types) > 0 AND list_has_any(
+            list_append(parameter_types, return_type),
+            ['TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ_NS', 'TIME WITH TIME ZONE'])
+    FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')
+"""
 _KEYWORDS = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
 
 
-def _refusal(name: str, kind: str, stability: str | None) -> str | None:
+def _refusal(name: str, kind: str, stability: str | None, zoned: bool) -> str | None:
     if name in DENIED:
         return DENIED[name]
     if name.startswith("__"):
         return _INTERNAL
-    if stability in _STABILITY:
+    # Such a form depends on the time zone only, which is UTC everywhere (open_locked).
+    if stability in _STABILITY and not (stability == "CONSISTENT_WITHIN_QUERY" and zoned):
         return _STABILITY[stability]
     if kind == "macro" and name not in _MACROS | AGGREGATE_MACROS and not name.startswith(_MACRO_PREFIXES):
         return "it is a macro that GearsSQL does not know"

@@ -6,15 +6,50 @@ import duckdb
 import pytest
 
 from gearsql.sql.functions import AGGREGATE_MACROS, DENIED, VALUE_WORDS, known_functions
+from gearsql.sql.sandbox import open_sandbox
 from gearsql.sql.syntax import Node, children
 
+# Allowed functions of which some forms depend on the time zone, and on nothing else but their arguments. (That
+# age() of one value reads the clock is known to shape.py.)
+ZONED = {
+    "+", "-", "age", "century", "date_diff", "date_part", "date_sub", "date_trunc", "datediff", "datepart",
+    "datesub", "datetrunc", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "decade", "era",
+    "generate_series", "hour", "isodow", "isoyear", "julian", "last_day", "make_timestamptz", "microsecond",
+    "millennium", "millisecond", "minute", "month", "monthname", "quarter", "range", "second", "strftime",
+    "time_bucket", "timezone", "timezone_hour", "timezone_minute", "week", "weekday", "weekofyear", "year",
+    "yearweek",
+}  # fmt: skip
 
-def test_only_consistent_functions_are_allowed() -> None:
-    rows = duckdb.execute(
-        "SELECT lower(function_name) FROM duckdb_functions() WHERE coalesce(stability, '') <> 'CONSISTENT'"
-        " AND function_type IN ('scalar', 'aggregate')"
+
+def forms(condition: str) -> list[tuple[str, list[str], str]]:
+    """DuckDB's scalar and aggregate functions: name, parameters' types, result's type."""
+    return duckdb.execute(
+        "SELECT lower(function_name), parameter_types, return_type FROM duckdb_functions()"
+        f" WHERE {condition} AND function_type IN ('scalar', 'aggregate')"
     ).fetchall()
-    assert rows and not {name for (name,) in rows} & known_functions().allowed
+
+
+def test_only_consistent_functions_are_allowed_and_those_of_the_time_zone() -> None:
+    inconsistent = {name for name, *_ in forms("coalesce(stability, '') <> 'CONSISTENT'")}
+    assert inconsistent & known_functions().allowed == ZONED
+
+
+def test_an_inconsistent_form_that_is_allowed_has_a_time_zone_and_an_argument() -> None:
+    for name, parameters, result in forms("coalesce(stability, '') <> 'CONSISTENT'"):
+        if name in ZONED:
+            assert parameters and any("TZ" in t or "WITH TIME ZONE" in t for t in [*parameters, result]), name
+
+
+def test_no_volatile_function_is_allowed() -> None:
+    volatile = {name for name, *_ in forms("stability = 'VOLATILE'")}
+    assert volatile and not volatile & known_functions().allowed
+
+
+def test_the_time_zone_is_utc_for_good() -> None:
+    with open_sandbox() as sandbox:
+        assert sandbox.execute("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
+        with pytest.raises(duckdb.InvalidInputException, match="locked"):
+            sandbox.execute("SET TimeZone = 'Europe/Berlin'")
 
 
 def test_every_denied_name_is_a_function_of_this_duckdb() -> None:
@@ -39,7 +74,13 @@ def test_macros_over_aggregates_are_all_known_as_such() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["read_csv", "read_text", "glob", "getenv", "duckdb_settings", "random", "now", "error"]
+    "name",
+    [
+        *("read_csv", "read_text", "glob", "getenv", "duckdb_settings", "random", "error"),
+        *("now", "get_current_timestamp", "transaction_timestamp", "get_current_time", "today"),
+        *("current_date", "current_localtime", "current_localtimestamp", "current_setting", "getvariable"),
+        *("in_search_path", "current_schema", "current_schemas", "current_database", "txid_current"),
+    ],
 )
 def test_what_reaches_beyond_the_rows_is_not_allowed(name: str) -> None:
     assert name not in known_functions().allowed

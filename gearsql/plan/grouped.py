@@ -58,7 +58,7 @@ class _Layout:
         states = [state.text for state in self.states.values()]
         if self.apart:
             set_id = f"grouping_id({', '.join(keys)})"
-            states = [f"CASE WHEN {set_id} = {self._set_id(())} THEN {state} END" for state in states]
+            states = [state.only_if(f"{set_id} = {self._set_id(())}") for state in self.states.values()]
             items.append(f"{set_id} AS key_set")
         return select([*items, *name_columns(states, "s")], filter_ + self._group_by())
 

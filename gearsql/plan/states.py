@@ -57,6 +57,13 @@ class State:
         """Whether a state takes a few bytes."""
         return self.merge is not None or self.name in _SMALL
 
+    def only_if(self, condition: str) -> str:
+        """Return the shard's expression where only some rows have the state; in the others it is NULL."""
+        if self.merge is not None:
+            return f"CASE WHEN {condition} THEN {self.text} END"
+        # DuckDB binds no CASE over states, since NULL has no cast to one. Over structs it does.
+        return f"struct_extract(CASE WHEN {condition} THEN struct_pack(s := {self.text}) END, 's')"
+
     def merged(self, column: str) -> exp.Expression:
         """Return the aggregate's value from the states in `column`; NULLs there are no states."""
         states: exp.Expression = exp.Anonymous(

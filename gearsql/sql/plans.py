@@ -65,6 +65,7 @@ def _bare(node: Node) -> Node:
     if node.get("qname") == "string_agg" and node.get("function_data"):
         # The separator is in function_data; sqlglot writes the default one out.
         node["children"], node["arguments"] = node["children"][:1], node["arguments"][:1]
+        node["positional_arguments"] = 1
     return _is_not_null(node)
 
 

@@ -66,5 +66,5 @@ def duckdb_file() -> Path:
     """Return DuckDB's extension module, which exports its C API; found without importing it."""
     spec = importlib.util.find_spec("_duckdb")
     if spec is None or spec.origin is None:
-        raise InterfaceError("DuckDB is not installed beside gearsql", hint="pip install 'duckdb==2.0.*'")
+        raise InterfaceError("DuckDB is not installed beside gearsql", hint="pip install 'duckdb==2.0.1'")
     return Path(spec.origin)

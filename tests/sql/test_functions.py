@@ -9,8 +9,8 @@ from gearsql.sql.functions import AGGREGATE_MACROS, DENIED, VALUE_WORDS, known_f
 from gearsql.sql.sandbox import open_sandbox
 from gearsql.sql.syntax import Node, children
 
-# Allowed functions of which some forms depend on the time zone, and on nothing else but their arguments; age() of
-# one value, which reads the clock, is refused by shape.py.
+# Allowed functions of which some forms depend on the time zone, and on nothing else but their arguments.
+# age() of one value reads the clock: shape.py refuses it.
 ZONED = {
     "+", "-", "age", "century", "date_diff", "date_part", "date_sub", "date_trunc", "datediff", "datepart",
     "datesub", "datetrunc", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "decade", "era",

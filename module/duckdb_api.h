@@ -13,7 +13,8 @@ struct ArrowArray;
 typedef uint64_t idx_t;
 typedef struct gears_duckdb_handle *duckdb_database, *duckdb_connection, *duckdb_config, *duckdb_prepared_statement,
     *duckdb_data_chunk, *duckdb_vector, *duckdb_logical_type, *duckdb_value, *duckdb_table_function, *duckdb_bind_info,
-    *duckdb_init_info, *duckdb_function_info, *duckdb_replacement_scan_info, *duckdb_arrow_options, *duckdb_error_data;
+    *duckdb_init_info, *duckdb_function_info, *duckdb_replacement_scan_info, *duckdb_arrow_options, *duckdb_error_data,
+    *duckdb_scalar_function, *duckdb_aggregate_function, *duckdb_aggregate_state;
 
 typedef enum { DuckDBSuccess = 0, DuckDBError = 1 } duckdb_state;
 
@@ -70,6 +71,14 @@ typedef void (*duckdb_bind_callback)(duckdb_bind_info);
 typedef void (*duckdb_init_callback)(duckdb_init_info);
 typedef void (*duckdb_function_callback)(duckdb_function_info, duckdb_data_chunk);
 typedef void (*duckdb_delete_callback)(void *);
+typedef void (*duckdb_scalar_callback)(duckdb_function_info, duckdb_data_chunk, duckdb_vector);
+typedef idx_t (*duckdb_aggregate_size_callback)(duckdb_function_info);
+typedef void (*duckdb_aggregate_init_callback)(duckdb_function_info, duckdb_aggregate_state);
+typedef void (*duckdb_aggregate_update_callback)(duckdb_function_info, duckdb_data_chunk, duckdb_aggregate_state *);
+typedef void (*duckdb_aggregate_combine_callback)(duckdb_function_info, duckdb_aggregate_state *,
+                                                  duckdb_aggregate_state *, idx_t);
+typedef void (*duckdb_aggregate_finalize_callback)(duckdb_function_info, duckdb_aggregate_state *, duckdb_vector, idx_t,
+                                                   idx_t);
 typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const char *, void *);
 
 #define GEARS_DUCKDB_FUNCTIONS(X)                                                                                      \
@@ -135,6 +144,36 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(uint64_t *, vector_get_validity, (duckdb_vector))                                                                \
     X(void, vector_ensure_validity_writable, (duckdb_vector))                                                          \
     X(void, unsafe_vector_assign_string_element_len, (duckdb_vector, idx_t, const char *, idx_t))                      \
+    X(duckdb_scalar_function, create_scalar_function, (void))                                                          \
+    X(void, destroy_scalar_function, (duckdb_scalar_function *))                                                       \
+    X(void, scalar_function_set_name, (duckdb_scalar_function, const char *))                                          \
+    X(void, scalar_function_set_special_handling, (duckdb_scalar_function))                                            \
+    X(void, scalar_function_set_volatile, (duckdb_scalar_function))                                                    \
+    X(void, scalar_function_add_parameter, (duckdb_scalar_function, duckdb_logical_type))                              \
+    X(void, scalar_function_set_return_type, (duckdb_scalar_function, duckdb_logical_type))                            \
+    X(void, scalar_function_set_extra_info, (duckdb_scalar_function, void *, duckdb_delete_callback))                  \
+    X(void, scalar_function_set_function, (duckdb_scalar_function, duckdb_scalar_callback))                            \
+    X(duckdb_state, register_scalar_function, (duckdb_connection, duckdb_scalar_function))                             \
+    X(void *, scalar_function_get_extra_info, (duckdb_function_info))                                                  \
+    X(void, scalar_function_set_error, (duckdb_function_info, const char *))                                           \
+    X(duckdb_aggregate_function, create_aggregate_function, (void))                                                    \
+    X(void, destroy_aggregate_function, (duckdb_aggregate_function *))                                                 \
+    X(void, aggregate_function_set_name, (duckdb_aggregate_function, const char *))                                    \
+    X(void, aggregate_function_set_special_handling, (duckdb_aggregate_function))                                      \
+    X(void, aggregate_function_add_parameter, (duckdb_aggregate_function, duckdb_logical_type))                        \
+    X(void, aggregate_function_set_return_type, (duckdb_aggregate_function, duckdb_logical_type))                      \
+    X(void, aggregate_function_set_extra_info, (duckdb_aggregate_function, void *, duckdb_delete_callback))            \
+    X(void, aggregate_function_set_functions,                                                                          \
+      (duckdb_aggregate_function, duckdb_aggregate_size_callback, duckdb_aggregate_init_callback,                      \
+       duckdb_aggregate_update_callback, duckdb_aggregate_combine_callback, duckdb_aggregate_finalize_callback))       \
+    X(duckdb_state, register_aggregate_function, (duckdb_connection, duckdb_aggregate_function))                       \
+    X(void *, aggregate_function_get_extra_info, (duckdb_function_info))                                               \
+    X(void, aggregate_function_set_error, (duckdb_function_info, const char *))                                        \
+    X(duckdb_vector, list_vector_get_child, (duckdb_vector))                                                           \
+    X(idx_t, list_vector_get_size, (duckdb_vector))                                                                    \
+    X(duckdb_state, list_vector_set_size, (duckdb_vector, idx_t))                                                      \
+    X(duckdb_state, list_vector_reserve, (duckdb_vector, idx_t))                                                       \
+    X(duckdb_vector, struct_vector_get_child, (duckdb_vector, idx_t))                                                  \
     X(void, connection_get_arrow_options, (duckdb_connection, duckdb_arrow_options *))                                 \
     X(void, destroy_arrow_options, (duckdb_arrow_options *))                                                           \
     X(duckdb_error_data, to_arrow_schema,                                                                              \

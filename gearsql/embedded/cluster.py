@@ -8,7 +8,8 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,22 +51,30 @@ class Cluster:
         tls: Tls | None = None,
         debug: bool = False,
         node_timeout_ms: int = 5000,
+        replicas: int = 0,
     ) -> None:
         """Start the servers.
 
         `server` is the path of another redis-server or valkey-server; `module` may say for each shard whether
         it loads the module; `port` is the first of consecutive ports; `config` are server settings,
         `module_options` further arguments of the module; `debug` allows the DEBUG command.
+
+        Each shard gets `replicas` more servers that follow it; one of them takes its place when it dies.
+        Methods that take a shard take a replica, too: after the shards come the first replica of each,
+        then the second of each. Numbers stay with the servers, whichever is the primary at the time.
         """
         if shards < 1:
             raise InterfaceError(f"a cluster has at least one shard, not {shards}")
+        if replicas and shards < 2:
+            raise InterfaceError("a single server is no cluster, and has no replicas here")
         saving = {"save": "3600 1"} if directory else {}
         debugging = {"enable-debug-command": "yes"} if debug else {}
         settings = saving | debugging | dict(config or {})
         self._options = ServerOptions(
             server_binary(server), shards > 1, settings, password, tls, node_timeout_ms
         )
-        self._modules = _module_words(shards, module, module_options or {})
+        self._shards = shards
+        self._modules = _module_words(shards, module, module_options or {}) * (1 + replicas)
         self._home = Path(directory).resolve() if directory else Path(tempfile.mkdtemp(prefix="gearsql-"))
         self._keep = directory is not None
         self._owner = os.getpid()
@@ -86,11 +95,16 @@ class Cluster:
     @property
     def ports(self) -> tuple[int, ...]:
         """One port for each shard, in slot order."""
-        return tuple(server.port for server in self._servers)
+        return tuple(server.port for server in self._servers[: self._shards])
+
+    @property
+    def replica_ports(self) -> tuple[int, ...]:
+        """The ports of the servers that started as replicas."""
+        return tuple(server.port for server in self._servers[self._shards :])
 
     @property
     def pids(self) -> tuple[int | None, ...]:
-        """One process id for each shard; None: it is not running."""
+        """One process id for each shard, then for each replica; None: it is not running."""
         return tuple(server.pid for server in self._servers)
 
     def log(self, shard: int) -> str:
@@ -106,17 +120,29 @@ class Cluster:
         self._servers[shard].kill()
         self._watch()
 
+    def pause(self, shard: int) -> None:
+        """Stop a shard's process where it is (SIGSTOP): connections stay open, nothing is answered."""
+        self._servers[shard].tell(signal.SIGSTOP)
+
+    def resume(self, shard: int) -> None:
+        """Let a paused shard go on."""
+        self._servers[shard].tell(signal.SIGCONT)
+
     def terminate(self, shard: int) -> int | None:
         """End a shard by SIGTERM and return its exit code."""
         code = self._servers[shard].kill(signal.SIGTERM)
         self._watch()
         return code
 
-    def restart(self, shard: int) -> None:
-        """Start a shard again (ending it first if needed) on its port, empty, and wait until all are well."""
+    def restart(self, shard: int, module: bool = True) -> None:
+        """Start a shard again (ending it first if needed) on its port, empty, and wait until all are well.
+
+        One whose place a replica took meanwhile becomes that one's replica, and has its data again.
+        `module` False leaves the module out this time.
+        """
         server = self._servers[shard]
         server.kill()
-        server.start()
+        server.start(self._modules[shard] if module else [])
         self._watch()
         server.wait_until_up()
         self._wait_until_ok()
@@ -161,18 +187,17 @@ class Cluster:
 
     def _launch(self, ports: list[int]) -> None:
         self._servers = [
-            Server(self._options, port, self._home / f"shard{i}", self._modules[i])
-            for i, port in enumerate(ports)
+            Server(self._options, port, self._home / f"shard{i}") for i, port in enumerate(ports)
         ]
-        for server in self._servers:
-            server.start()
+        for server, module in zip(self._servers, self._modules, strict=True):
+            server.start(module)
             self._watch()
         for server in self._servers:
             server.wait_until_up()
 
     def _join(self) -> None:
-        count = len(self._servers)
-        for i, server in enumerate(self._servers):
+        count = self._shards
+        for i, server in enumerate(self._servers[:count]):
             with server.client() as client:
                 if not _has_slots(client):
                     # Distinct epochs from the start, so no election of epochs delays the cluster.
@@ -181,14 +206,19 @@ class Cluster:
                     client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
         for server in self._servers:
             with server.client() as client:
-                for port in self.ports:
+                for port in (*self.ports, *self.replica_ports):
                     client.execute_command("CLUSTER", "MEET", "127.0.0.1", port)
+        for i, server in enumerate(self._servers[count:]):
+            primary = self._servers[i % count]
+            self._wait_for(partial(_follows, server, primary))
 
     def _wait_until_ok(self) -> None:
-        if not self._options.clustered:
-            return
+        if self._options.clustered:
+            self._wait_for(lambda: all(map(_is_ok, self._servers)))
+
+    def _wait_for(self, true: Callable[[], bool]) -> None:
         deadline = time.monotonic() + OK_SECONDS
-        while not all(map(_is_ok, self._servers)):
+        while not true():
             if time.monotonic() > deadline:
                 raise OperationalError(f"the embedded cluster was not ok within {OK_SECONDS:.0f} s")
             time.sleep(0.02)
@@ -201,6 +231,7 @@ class Cluster:
         # Told all, then waited for; no threads, since at exit Python starts none.
         for server in self._servers:
             server.tell(with_signal)
+            server.tell(signal.SIGCONT)
         for server in self._servers:
             server.wait()
 
@@ -225,7 +256,25 @@ def _is_ok(server: Server) -> bool:
     if server.pid is None:
         return True  # Killed on purpose: the others are waited for.
     with server.client() as client:
-        return "cluster_state:ok" in _cluster_info(client)
+        return "cluster_state:ok" in _cluster_info(client) and _is_synced(client)
+
+
+def _is_synced(client: redis.Redis) -> bool:
+    """Tell whether the server is a primary, or a replica that has its primary's data."""
+    told = client.info("replication")
+    return told["role"] == "master" or (
+        told["master_link_status"] == "up" and not told["master_sync_in_progress"]
+    )
+
+
+def _follows(server: Server, primary: Server) -> bool:
+    """Make `server` a replica; False: they have not met yet."""
+    with server.client() as client, primary.client() as other:
+        try:
+            client.execute_command("CLUSTER", "REPLICATE", other.execute_command("CLUSTER", "MYID"))
+        except redis.ResponseError:
+            return False
+        return True
 
 
 def _cluster_info(client: redis.Redis) -> str:

@@ -54,6 +54,7 @@ class ServerOptions:
         settings |= {"save": "", "appendonly": "no", "daemonize": "no"} | self._listening(port)
         if self.clustered:
             settings |= {"cluster-enabled": "yes", "cluster-node-timeout": self.node_timeout_ms}
+            settings |= {"repl-diskless-sync-delay": 0}
         if self.password is not None:
             settings["requirepass"] = self.password
         settings |= self.config
@@ -77,13 +78,13 @@ class ServerOptions:
 class Server:
     """A server process on a fixed port that can be killed and started again."""
 
-    def __init__(self, options: ServerOptions, port: int, directory: Path, module: list[str]) -> None:
-        """`module` holds the words after loadmodule; empty: no module."""
+    def __init__(self, options: ServerOptions, port: int, directory: Path) -> None:
+        """Nothing runs yet."""
         self.port = port
         self.directory = directory
         self.url = options.url(port)
         self._clustered = options.clustered
-        self._command = options.arguments(port, directory) + (["--loadmodule", *module] if module else [])
+        self._command = options.arguments(port, directory)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -91,14 +92,21 @@ class Server:
         """The live process, if any."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def start(self) -> None:
-        """Start the process; `wait_until_up` tells whether that went well."""
+    def start(self, module: list[str]) -> None:
+        """Start the process; `wait_until_up` tells whether that went well.
+
+        `module` holds the words after loadmodule; empty: no module.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
         self._log.write_bytes(b"")
         with (self.directory / "output.log").open("wb") as output:
             # A session of its own: Ctrl-C in our terminal is ours, we end the servers in order.
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                self._command + (["--loadmodule", *module] if module else []),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     def wait_until_up(self) -> None:

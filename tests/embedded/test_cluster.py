@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
 from gearsql.embedded import Cluster
 from gearsql.errors import InterfaceError, OperationalError
@@ -104,3 +105,22 @@ def test_a_password_is_part_of_the_url() -> None:
         assert ":open%20sesame%2F@" in server.url
         with server.client() as client:
             assert client.ping()
+
+
+def test_a_replica_takes_the_place_of_a_killed_shard() -> None:
+    with Cluster(3, module=False, replicas=1, node_timeout_ms=1000) as cluster:
+        assert len(cluster.ports) == len(cluster.replica_ports) == 3
+        with cluster.client(1) as primary:
+            key = next(f"k{n}" for n in range(1000) if 5461 <= key_slot(b"k%d" % n) <= 10921)
+            primary.set(key, "v")
+            assert primary.wait(1, 1000) == 1
+        cluster.kill(1)
+        with cluster.client(4) as replica:
+            deadline = time.monotonic() + 20
+            while replica.role()[0] != b"master":
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert replica.get(key) == b"v"
+        cluster.restart(1)
+        with cluster.client(1) as client:
+            assert client.role()[0] == b"slave"

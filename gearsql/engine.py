@@ -13,6 +13,7 @@ from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
 from gearsql.cluster.declare import declare, located
 from gearsql.cluster.dispatch import StageStats
+from gearsql.cluster.functions import Functions
 from gearsql.cluster.notes import notes_of
 from gearsql.cluster.presence import Wanted, choose_reader
 from gearsql.cluster.progress import Progress
@@ -50,6 +51,7 @@ class Engine:
         """Connect; `options` are redis-py's, `timeout` bounds the shards' part of a query in seconds."""
         self._shards = Shards(url, options)
         self._tables = Tables(self._shards)
+        self._functions = Functions(self._shards)
         self._binder = Binder()
         self._merger = Merger()
         self._wanted = reader
@@ -83,7 +85,7 @@ class Engine:
                 _, plan = self._compile(statement.query, parameters)
                 return listing(("plan",), [(line,) for line in explain(plan).splitlines()])
             case _:
-                listed = declare(self._tables, statement)
+                listed = declare(self._tables, self._functions, statement)
                 return listing(listed.names, listed.rows) if listed else Answer()
 
     def _query(self, query: Query, parameters: Parameters, progress: Progress | None) -> Answer:

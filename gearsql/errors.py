@@ -272,7 +272,12 @@ class FunctionExistsError(ProgrammingError):
 
 
 class FunctionDefinitionError(ProgrammingError):
-    """The Python of a function, or the way it is declared, is at fault."""
+    """The Python of a function, or the way it is declared, is at fault.
+
+    Where only a server found the fault, `source_line` says the line of the function's own text, from 1.
+    """
+
+    source_line: int | None = None
 
 
 class TypeMismatchError(ProgrammingError):

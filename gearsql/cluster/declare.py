@@ -1,25 +1,29 @@
-"""Our own statements, carried out on the catalog: CREATE TABLE, DROP TABLE, SHOW TABLES, DESCRIBE."""
+"""Our own statements, carried out: those about tables on the catalog, those about functions on the shards."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import Column, FieldSource, Glob, KeySource, KeyTemplate, PlaceholderSource, Table
+from gearsql.cluster.declare_functions import declare_function
+from gearsql.cluster.functions import Functions
+from gearsql.cluster.listing import Listing, located
 from gearsql.cluster.tables import Tables
-from gearsql.errors import Error, Position, ProgrammingError
-from gearsql.sql.statements import CreateTable, Describe, DropTable, ShowTables
+from gearsql.errors import Error, ProgrammingError
+from gearsql.sql.statements import (
+    CreateTable,
+    Describe,
+    DropTable,
+    FunctionStatement,
+    ShowTables,
+    TableStatement,
+)
+
+__all__ = ["declare", "located"]
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Rows of text with the names of their columns."""
-
-    names: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def declare(tables: Tables, statement: CreateTable | DropTable | ShowTables | Describe) -> Listing | None:
+def declare(
+    tables: Tables, functions: Functions, statement: TableStatement | FunctionStatement
+) -> Listing | None:
     """Carry out a statement; None: it has no rows."""
     match statement:
         case CreateTable():
@@ -32,6 +36,8 @@ def declare(tables: Tables, statement: CreateTable | DropTable | ShowTables | De
             return _show(tables)
         case Describe():
             return _describe(tables, statement)
+        case _:
+            return declare_function(functions, statement)
 
 
 def _create(tables: Tables, statement: CreateTable) -> None:
@@ -83,12 +89,6 @@ def _describe(tables: Tables, statement: Describe) -> Listing:
         raise located(error, statement.name_position, statement.text) from None
     rows = tuple((column.name, column.type, _shown_source(column, table)) for column in table.all_columns)
     return Listing(("column_name", "column_type", "source"), rows)
-
-
-def located(error: Error, position: Position, text: str) -> Error:
-    """Return the error with its place in the statement."""
-    error.position, error.text = position, text
-    return error
 
 
 def shown_keys(keys: KeyTemplate | Glob) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import unquote_to_bytes
 
 import redis
 
+from gearsql.catalog.hook_errors import hook_error
 from gearsql.errors import (
     AccessDeniedError,
     CancelledError,
     DataError,
     Error,
+    FunctionChangedError,
+    HookDiedError,
+    HookTimeoutError,
     InternalError,
     MisfitError,
     ModuleMissingError,
@@ -22,6 +27,7 @@ from gearsql.errors import (
 )
 
 SHOWN = 80
+TIME_HINT = "the module's argument HOOK_TIMEOUT_MS sets the time"
 
 
 def error_from_reply(shard: str, reply: redis.RedisError) -> Error:
@@ -54,6 +60,14 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
             return ResourceLimitError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSCANCELLED":
             return CancelledError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSHOOK":
+            return _from_hook(shard, unescape(text))
+        case "GEARSHOOKTIME":
+            return HookTimeoutError(f"{unescape(text)} (shard {shard})", shard=shard, hint=TIME_HINT)
+        case "GEARSHOOKDIED":
+            return HookDiedError(f"{unescape(text)} (shard {shard})", shard=shard)
+        case "GEARSFUNCTION":
+            return FunctionChangedError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSLOADING":
             return ShardError(f"{shard}: {unescape(text)}", shard=shard, hint="try again when it is done")
         case "GEARSGONE":
@@ -81,6 +95,13 @@ def _from_duckdb(shard: str, message: str) -> Error:
             return InternalError(f"{shard} cannot bind its stage: {said}")
         case _:
             return ShardError(f"{shard}: {said}", shard=shard)
+
+
+def _from_hook(shard: str, message: str) -> Error:
+    try:
+        return hook_error(json.loads(message), shard)
+    except (ValueError, AttributeError):
+        return HookDiedError(f"{shard}: a function's session said {message[:SHOWN]!r}", shard=shard)
 
 
 def _access_denied(shard: str, text: str) -> AccessDeniedError:

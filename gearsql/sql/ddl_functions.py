@@ -10,7 +10,7 @@ from lark import Token, Tree
 from gearsql.catalog.function import Function, Isolation, Kind, OnHookError, Vectorised
 from gearsql.catalog.hook_types import canonical_hook_type, hook_type_names, quoted
 from gearsql.catalog.names import fold
-from gearsql.catalog.source import LINE_END, SourceError, read_source
+from gearsql.catalog.source import LINE_END, SourceError, read_source, without_first_line_end
 from gearsql.errors import (
     Error,
     FunctionDefinitionError,
@@ -43,15 +43,22 @@ def place_in_source(text: str, literal: Position, error: SourceError) -> Positio
     """Return where a fault in a function's source stands in the statement; `literal` holds the source."""
     raw = text[literal.start : literal.end]
     value = _value(raw)
-    lines = LINE_END.finditer(value)
     # Line 1 begins behind the opening quote's line end, if it has one.
-    starts = ([] if LINE_END.match(value) else [0]) + [line.end() for line in lines]
+    starts = ([] if LINE_END.match(value) else [0]) + [line.end() for line in LINE_END.finditer(value)]
     start = starts[min(error.line, len(starts)) - 1] + error.column - 1
     place = Position(start, start + error.end_column - error.column)
     if raw.startswith("'"):
         return inside(raw, literal.start, place)
     opening = literal.start + raw.index("$", 1) + 1
     return Position(min(opening + place.start, literal.end - 1), min(opening + place.end, literal.end))
+
+
+def line_of_source(text: str, literal: Position, line: int) -> Position:
+    """Return where a line of a function's source stands in the statement, its blanks left out."""
+    lines = LINE_END.split(without_first_line_end(_value(text[literal.start : literal.end])))
+    said = lines[min(max(line, 1), len(lines)) - 1]
+    first = len(said) - len(said.lstrip()) + 1
+    return place_in_source(text, literal, SourceError("", line, first, first + max(len(said.strip()), 1)))
 
 
 def _value(literal: str) -> str:

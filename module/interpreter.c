@@ -1,31 +1,12 @@
-/* Starts and measures the embedded CPython; see interpreter.h. Only this file includes Python.h, and it calls
- * Python by pointers found at load, so that the module has no undefined symbols and needs no libpython to link. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
+/* Starts and measures the embedded CPython; see interpreter.h. */
 #include "interpreter.h"
 
-#include <dlfcn.h>
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PYTHON_FUNCTIONS(X)                                                                                            \
-    X(PyConfig_InitPythonConfig)                                                                                       \
-    X(PyConfig_SetBytesString)                                                                                         \
-    X(PyConfig_Clear)                                                                                                  \
-    X(PyStatus_Exception)                                                                                              \
-    X(Py_InitializeFromConfig)                                                                                         \
-    X(Py_GetVersion)                                                                                                   \
-    X(PyEval_SaveThread)                                                                                               \
-    X(PyMem_SetAllocator)                                                                                              \
-    X(PyObject_GetArenaAllocator)                                                                                      \
-    X(PyObject_SetArenaAllocator)
-
-#define DECLARE(name) static __typeof__(&name) py_##name;
-PYTHON_FUNCTIONS(DECLARE)
-#undef DECLARE
+#include "python_api.h"
 
 static char version[32] = "none";
 static _Atomic size_t bytes_held;
@@ -83,23 +64,8 @@ static void count_allocations(void) {
     py_PyObject_SetArenaAllocator(&counted);
 }
 
-static const char *bind_python(const char *libpython) {
-    static char problem[512];
-    void *library = dlopen(libpython, RTLD_NOW | RTLD_GLOBAL);
-    if (library == NULL) {
-        snprintf(problem, sizeof problem, "cannot load libpython: %s", dlerror());
-        return problem;
-    }
-#define BIND(name)                                                                                                     \
-    *(void **)&py_##name = dlsym(library, #name);                                                                      \
-    if (py_##name == NULL) return "libpython lacks " #name;
-    PYTHON_FUNCTIONS(BIND)
-#undef BIND
-    return NULL;
-}
-
 const char *gears_interpreter_start(const char *libpython, const char *executable) {
-    const char *problem = bind_python(libpython);
+    const char *problem = gears_python_bind(libpython);
     if (problem) return problem;
     const char *found = py_Py_GetVersion();
     snprintf(version, sizeof version, "%.*s", (int)strcspn(found, " "), found);

@@ -17,6 +17,8 @@ typedef struct gears_batch_writer {
 
 /* `length` bytes, padded to 8. */
 void gears_batch_put(gears_batch_writer *writer, const void *bytes, size_t length);
+/* The last part of a message: not padded. */
+void gears_batch_put_tail(gears_batch_writer *writer, const void *bytes, size_t length);
 /* The first `rows` values of a flat vector (DuckDB hands over no other) as a column. */
 void gears_batch_write(gears_batch_writer *writer, const gears_hook_type *type, duckdb_vector vector, idx_t rows);
 

@@ -53,6 +53,15 @@ void gears_batch_put(gears_batch_writer *w, const void *bytes, size_t length) {
     if (place != NULL && length > 0) memcpy(place, bytes, length);
 }
 
+void gears_batch_put_tail(gears_batch_writer *w, const void *bytes, size_t length) {
+    if (w->full || length > (size_t)(w->end - w->at)) {
+        w->full = true;
+        return;
+    }
+    memcpy(w->at, bytes, length);
+    w->at += length;
+}
+
 /* True if there is a NULL among the rows; they are written either way. */
 static bool write_validity(gears_batch_writer *w, const uint64_t *validity, const selection *s) {
     idx_t words = (s->count + 63) / 64;

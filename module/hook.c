@@ -1,0 +1,230 @@
+/* A stage's hooks and their sessions; see hook.h and hook_parts.h.
+ *
+ * Hooks of one isolation share a session. Its key is the user and either the session's name or the hashes of the
+ * functions: so two users never share one, and one user's queries with the same functions do. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hook_parts.h"
+
+enum { MAX_ERROR = 64 << 10 };
+
+bool gears_hook_execute = true;
+
+/* ---- texts ---------------------------------------------------------------------------------------------------- */
+
+/* Grows; NULL data: memory is out. */
+typedef struct text {
+    char *data;
+    size_t length, capacity;
+} text;
+
+static void append(text *t, const char *bytes, size_t length) {
+    if (t->data == NULL) return;
+    if (t->length + length > t->capacity) {
+        size_t capacity = (t->length + length) * 2;
+        char *grown = realloc(t->data, capacity);
+        if (grown == NULL) free(t->data);
+        t->data = grown;
+        t->capacity = capacity;
+        if (grown == NULL) return;
+    }
+    memcpy(t->data + t->length, bytes, length);
+    t->length += length;
+}
+
+static text new_text(void) { return (text){malloc(256), 0, 256}; }
+
+static void append_word(text *t, const char *word) { append(t, word, strlen(word)); }
+
+/* Bytes that are not UTF-8 become what Python's surrogateescape makes of them. */
+static void append_json(text *t, const char *bytes, size_t length) {
+    bool is_utf8 = gears_cast_utf8(bytes, length);
+    char escape[8];
+    append_word(t, "\"");
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)bytes[i];
+        if (byte >= 0x20 && byte != '"' && byte != '\\' && (byte < 0x80 || is_utf8)) {
+            append(t, &bytes[i], 1);
+            continue;
+        }
+        snprintf(escape, sizeof escape, byte < 0x80 ? "\\u00%02x" : "\\udc%02x", byte);
+        append_word(t, escape);
+    }
+    append_word(t, "\"");
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* user NUL 'n' name, or user NUL 'h' hash ',' hash … in order. */
+static text session_key(const gears_stage *stage, const gears_hooks *h, const gears_hook_group *group) {
+    text key = new_text();
+    append(&key, stage->user.data, stage->user.length);
+    append(&key, stage->hook_session.length ? "\0n" : "\0h", 2);
+    append(&key, stage->hook_session.data, stage->hook_session.length);
+    if (stage->hook_session.length > 0) return key;
+    const char *hashes[GEARS_STAGE_HOOKS];
+    size_t count = 0;
+    for (size_t i = 0; i < stage->hook_count; i++)
+        if (h->members[i].group == group) hashes[count++] = stage->hooks[i]->hash;
+    qsort(hashes, count, sizeof *hashes, by_text);
+    for (size_t i = 0; i < count; i++) {
+        append_word(&key, hashes[i]);
+        append_word(&key, ",");
+    }
+    return key;
+}
+
+/* mailbox.h has the form. */
+static text begin_json(const gears_stage *stage, const gears_hooks *h, const gears_hook_group *group) {
+    text json = new_text();
+    append_word(&json, "{\"query\": ");
+    append_json(&json, stage->id, strlen(stage->id));
+    append_word(&json, ", \"shard\": ");
+    append_json(&json, stage->shard, strlen(stage->shard));
+    append_word(&json, ", \"user\": ");
+    append_json(&json, stage->user.data, stage->user.length);
+    append_word(&json, ", \"functions\": [");
+    uint32_t written = 0;
+    for (size_t i = 0; i < stage->hook_count; i++) {
+        if (h->members[i].group != group) continue;
+        if (written++ > 0) append_word(&json, ", ");
+        append(&json, stage->hooks[i]->definition, stage->hooks[i]->definition_length);
+    }
+    append_word(&json, "]}");
+    return json;
+}
+
+/* ---- errors --------------------------------------------------------------------------------------------------- */
+
+void gears_hook_marker(const gears_hooks *h, char *out, size_t size) {
+    snprintf(out, size, "a hook of stage %llu failed", (unsigned long long)h->number);
+}
+
+void gears_hook_fail(gears_hooks *h, const char *code, const char *name, const char *text) {
+    char *shown_name = gears_escape(name, strlen(name), 256, false),
+         *shown = gears_escape(text, strlen(text), 1024, false);
+    gears_stage_fail(h->stage, "%s %s(): %s", code, shown_name ? shown_name : "?", shown ? shown : "out of memory");
+    free(shown_name), free(shown);
+}
+
+/* The client reads JSON, so it cannot be cut. */
+static void fail_with_hook(gears_stage *stage, const char *json) {
+    static const char *const too_long = "{\"kind\": \"error\", \"message\": \"a hook failed with an error of more than "
+                                        "64 KiB\"}";
+    if (strlen(json) > MAX_ERROR) json = too_long;
+    char *shown = gears_escape(json, strlen(json), MAX_ERROR, true);
+    gears_stage_fail(stage, "GEARSHOOK %s", shown != NULL ? shown : "{}");
+    free(shown);
+}
+
+bool gears_hook_explain(gears_stage *stage, const char *message) {
+    gears_hooks *h = stage->running;
+    char marker[64];
+    if (h == NULL || h->error == NULL || message == NULL) return false;
+    gears_hook_marker(h, marker, sizeof marker);
+    const char *found = strstr(message, marker);
+    if (found != NULL) fail_with_hook(stage, h->error);
+    return found != NULL;
+}
+
+/* ---- open ----------------------------------------------------------------------------------------------------- */
+
+static gears_hooks *new_hooks(gears_stage *stage, RedisModuleCtx *ctx) {
+    static _Atomic uint64_t numbers;
+    gears_hooks *h = calloc(1, sizeof *h);
+    if (h == NULL) {
+        gears_stage_fail(stage, "GEARSLIMIT out of memory");
+        return NULL;
+    }
+    h->stage = stage;
+    h->ctx = ctx;
+    h->number = atomic_fetch_add(&numbers, 1) + 1;
+    return h;
+}
+
+static bool add_members(gears_hooks *h, duckdb_connection connection) {
+    gears_stage *stage = h->stage;
+    for (uint32_t i = 0; i < stage->hook_count; i++) {
+        const gears_function *f = stage->hooks[i];
+        h->members[i].group = &h->groups[f->isolation];
+        h->members[i].at = h->groups[f->isolation].count++;
+        h->members[i].signature = gears_hook_signature_of(stage, connection, i);
+        if (h->members[i].signature == NULL) return false;
+    }
+    return true;
+}
+
+/* BEGIN makes the session know the functions: it compiles what it does not have yet. */
+static bool begin(gears_hooks *h, gears_hook_group *group, const char *name) {
+    gears_hook_message m;
+    text json = begin_json(h->stage, h, group);
+    bool begun = json.data != NULL && gears_hook_message_open(&m, h, group, name, 0, 0);
+    if (begun) {
+        gears_batch_put_tail(&m.writer, json.data, json.length);
+        group->begun = true; /* whatever comes of it: END is right after a failed BEGIN, too */
+        begun = gears_hook_message_send(&m, GEARS_BEGIN, GEARS_DONE);
+        if (!begun && h->error != NULL) fail_with_hook(h->stage, h->error);
+    }
+    free(json.data);
+    return begun;
+}
+
+static bool open_group(gears_hooks *h, gears_isolation isolation) {
+    gears_hook_group *group = &h->groups[isolation];
+    uint32_t first = 0;
+    text key = session_key(h->stage, h, group);
+    if (key.data != NULL) group->session = gears_session_acquire(h->stage, isolation, key.data, key.length);
+    free(key.data);
+    while (h->members[first].group != group) first++;
+    return group->session != NULL && begin(h, group, h->stage->hooks[first]->name);
+}
+
+bool gears_hook_open(gears_stage *stage, RedisModuleCtx *ctx, duckdb_connection connection) {
+    gears_hooks *h = stage->running = new_hooks(stage, ctx);
+    if (h == NULL) return false;
+    gears_hook_call_set(h);
+    bool opened = add_members(h, connection);
+    for (int isolation = 0; isolation < GEARS_HOOK_GROUPS && opened; isolation++)
+        if (h->groups[isolation].count > 0) opened = open_group(h, (gears_isolation)isolation);
+    if (!opened) gears_stage_fail(stage, "GEARSLIMIT out of memory"); /* all else has said so itself */
+    return opened;
+}
+
+/* ---- close ---------------------------------------------------------------------------------------------------- */
+
+/* DONE of END says how many rows ON ERROR NULL made NULL. */
+static void end(gears_hooks *h, const gears_hook_group *group) {
+    gears_hook_message m;
+    uint64_t nulls;
+    if (!gears_hook_message_open(&m, h, group, "the end of a stage", 0, 0) ||
+        !gears_hook_message_send(&m, GEARS_END, GEARS_DONE))
+        return;
+    if ((size_t)(h->answer_end - h->answer) < sizeof nulls) return;
+    memcpy(&nulls, h->answer, sizeof nulls);
+    atomic_fetch_add_explicit(&h->stage->hook_nulls, nulls, memory_order_relaxed);
+}
+
+static void free_hooks(gears_hooks *h) {
+    free(h->answer);
+    free(h->error);
+    free(h->numbers);
+    free(h);
+}
+
+void gears_hook_close(gears_stage *stage) {
+    gears_hooks *h = stage->running;
+    if (h == NULL) return;
+    gears_hook_call_set(NULL);
+    stage->ending = true;
+    for (size_t i = 0; i < GEARS_HOOK_GROUPS; i++)
+        if (h->groups[i].begun) end(h, &h->groups[i]);
+    if (h->locked != NULL) gears_session_unlock(h->locked);
+    for (size_t i = 0; i < GEARS_HOOK_GROUPS; i++)
+        if (h->groups[i].session != NULL) gears_session_release(h->groups[i].session);
+    stage->running = NULL;
+    stage->ending = false;
+    free_hooks(h);
+}

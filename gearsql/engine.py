@@ -51,7 +51,7 @@ class Engine:
         """Connect; `options` are redis-py's, `timeout` bounds the shards' part of a query in seconds."""
         self._shards = Shards(url, options)
         self._tables = Tables(self._shards)
-        self._functions = Functions(self._shards)
+        self.functions = Functions(self._shards)
         self._binder = Binder()
         self._merger = Merger()
         self._wanted = reader
@@ -85,7 +85,7 @@ class Engine:
                 _, plan = self._compile(statement.query, parameters)
                 return listing(("plan",), [(line,) for line in explain(plan).splitlines()])
             case _:
-                listed = declare(self._tables, self._functions, statement)
+                listed = declare(self._tables, self.functions, statement)
                 return listing(listed.names, listed.rows) if listed else Answer()
 
     def _query(self, query: Query, parameters: Parameters, progress: Progress | None) -> Answer:

@@ -5,9 +5,11 @@ standard library.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import re
+import types
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from typing import NoReturn
 from gearsql.catalog.function import Function
 from gearsql.catalog.names import fold
 
+# Annotations are not evaluated where the function runs, so what they name need not be there.
+FLAGS = __future__.annotations.compiler_flag
 LINE_END = re.compile(r"\r\n|\r|\n")  # as Python counts lines
 METHODS = ("accumulate", "merge", "finish")
 
@@ -45,6 +49,10 @@ class Source:
     module: ast.Module
     name: str
 
+    def code(self, filename: str) -> types.CodeType:
+        """Compile the module; tracebacks show `filename`."""
+        return compiled(self.module, filename)
+
 
 def read_source(function: Function) -> Source:
     """Read a function's source; raises SourceError at the place of the fault."""
@@ -61,6 +69,14 @@ def without_first_line_end(source: str) -> str:
     return source[end.end() :] if end else source
 
 
+def compiled(module: ast.Module, filename: str) -> types.CodeType:
+    """Compile a hook's module, whatever this module's own flags are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code: types.CodeType = compile(module, filename, "exec", flags=FLAGS, dont_inherit=True)
+        return code
+
+
 class _Reading:
     def __init__(self, function: Function, text: str) -> None:
         self._function = function
@@ -71,19 +87,20 @@ class _Reading:
     def callable(self) -> Source:
         """A body becomes a function of the parameters; a module defines one."""
         name = self._function.name
-        named = [node for node in self._tree.body if _defines(node, name)]
+        definitions = [node for node in self._tree.body if isinstance(node, _Definition)]
+        named = [node for node in definitions if fold(node.name) == name]
+        if not named and len(definitions) == 1:
+            named = definitions  # the only one may have another name
         ends = next(_of_scope(self._tree.body, ast.Return, ast.Yield, ast.YieldFrom), None)
-        if not named:
-            if ends is None:
-                hint = f"end the body with return, or define {name}({self._names})"
-                self._fail(self._last(), "the source returns nothing", hint)
+        if not named and ends is None:
+            hint = f"end the body with return, or define {name}({self._names})"
+            self._fail(self._last(), "the source returns nothing", hint)
+        if not named or ends is not None:
             self._check_rows(self._tree.body)
             return Source(self._text, self._wrapped(), name)
         definition = named[-1]
-        if ends is not None:
-            return Source(self._text, self._wrapped(), name)
         if not isinstance(definition, ast.FunctionDef):
-            self._fail(definition, f"{name} is {_WHAT[type(definition)]}", "define it with def")
+            self._fail(definition, f"{definition.name} is {_WHAT[type(definition)]}", "define it with def")
         self._check_parameters(definition.args, definition)
         self._check_rows(definition.body)
         return Source(self._text, self._tree, definition.name)
@@ -101,9 +118,8 @@ class _Reading:
 
     def compile(self, module: ast.Module) -> None:
         """What only the compiler finds: a second parameter of a name, a return in a class."""
-        with self._named_errors(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(module, "<hook>", "exec", dont_inherit=True)
+        with self._named_errors():
+            compiled(module, "<hook>")
 
     def _parse(self) -> ast.Module:
         """Text that is indented as a whole stays as it is, since strings in it may reach over lines."""
@@ -207,10 +223,6 @@ class _NamedErrors:
 
 _WHAT: dict[type[ast.stmt], str] = {ast.AsyncFunctionDef: "async", ast.ClassDef: "a class"}
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-
-
-def _defines(node: ast.stmt, name: str) -> bool:
-    return isinstance(node, _Definition) and fold(node.name) == name
 
 
 def _is_code(line: str) -> bool:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
 from gearsql import errors
 from gearsql.cluster.presence import Wanted
 from gearsql.dbapi.cursor import Cursor
+from gearsql.dbapi.functions import function_of
 from gearsql.embedded import Cluster
 from gearsql.engine import Engine
-from gearsql.errors import InterfaceError, NotSupportedError
+from gearsql.errors import FunctionExistsError, InterfaceError, NotSupportedError
+
+Subject = TypeVar("Subject", bound=Callable[..., Any])
 
 
 def connect(
@@ -71,6 +75,40 @@ class Connection:
     def execute(self, operation: str, parameters: Any = None) -> Cursor:
         """Return a new cursor that has executed the statement."""
         return self.cursor().execute(operation, parameters)
+
+    def create_function(
+        self, function: Callable[..., Any], name: str | None = None, *, replace: bool = False, **options: Any
+    ) -> None:
+        """Define a function of SQL on all shards from a Python def or class, which is shipped as its source.
+
+        Types come from annotations, or `parameters` and `returns`. A class with accumulate, merge and finish
+        is an aggregate, a generator a table function. Further options: vectorised, called_on_null, volatile,
+        isolation, on_error, requires; see docs/hooks.md.
+        """
+        definition = function_of(function, name, **options)
+        try:
+            self.engine.functions.define(definition, replace=replace)
+        except FunctionExistsError as error:
+            error.hint = "replace=True"
+            raise
+
+    @overload
+    def function(self, function: Subject, /) -> Subject: ...
+
+    @overload
+    def function(self, /, **options: Any) -> Callable[[Subject], Subject]: ...
+
+    def function(self, function: Subject | None = None, /, **options: Any) -> Any:
+        """Decorate with create_function: `@conn.function` or `@conn.function(volatile=True)`.
+
+        The Python function stays what it is, and can be called.
+        """
+
+        def decorate(subject: Subject) -> Subject:
+            self.create_function(subject, **options)
+            return subject
+
+        return decorate if function is None else decorate(function)
 
     def commit(self) -> None:
         """Do nothing: there is nothing to commit."""

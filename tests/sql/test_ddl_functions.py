@@ -212,7 +212,7 @@ def test_language_and_source_are_needed(tail: str, error: type[Error], under: st
         ("'\nz = ''é''; return x)'", ")"),
         ("$$yield x$$", "yield x"),
         ("$$x + 1$$", "x + 1"),
-        ("$$\ndef g(x): return 1\n$$", "def g(x): return 1"),
+        ("$$\ndef g(x): return 1\ndef h(x): return 1$$", "def h(x): return 1"),
         ("$$def f(x, y): return 1$$", "def f(x, y): return 1"),
         ("$$def f(x, *, y): return 1$$", "def f(x, *, y): return 1"),
         ("$$async def f(x): return 1$$", "async def f(x): return 1"),
@@ -251,6 +251,7 @@ def test_a_class_that_is_no_aggregate_is_named(source: str, under: str) -> None:
     [
         ("return x", "scalar"),
         ("def f(y): return y", "scalar"),
+        ("def other(y): return y", "scalar"),
         ("import math\ndef F(y, z=1, *rest): return y", "scalar"),
         ("\n    def helper(): return 1\n    text = '''\nat the margin'''\n    return helper()", "scalar"),
         ("yield x", "table"),

@@ -47,6 +47,16 @@ def plan_lines(answer: pa.Table, types: Sequence[str]) -> Lines:
         yield from _shown(row)
 
 
+def property_lines(answer: pa.Table, types: Sequence[str]) -> Lines:
+    """Names and values, of which one may be a text of many lines: the source of a function."""
+    rows = [*_texts(answer, types)]
+    width = max(cell_len(str(name)) for name, _ in rows)
+    for name, value in rows:
+        first, *rest = _shown((value or "").strip("\n").split("\n"))
+        yield f"{_padded(str(name), width, True)}  {first}".rstrip()
+        yield from (f"{' ' * width}  {line}".rstrip() for line in rest)
+
+
 def vertical(answer: pa.Table, types: Sequence[str]) -> Lines:
     """One line for each value."""
     names = _shown(answer.column_names)

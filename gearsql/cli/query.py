@@ -10,12 +10,12 @@ import click
 import pyarrow as pa
 
 from gearsql.cli.bar import query_progress
-from gearsql.cli.formats import Format, plan_lines, table
+from gearsql.cli.formats import Format, plan_lines, property_lines, table
 from gearsql.cli.script import statements
 from gearsql.cluster.presence import Wanted
 from gearsql.dbapi import Cursor, connect
 from gearsql.sql.parse import parse
-from gearsql.sql.statements import Explain
+from gearsql.sql.statements import DescribeFunction, Explain
 
 
 def run_scripts(url: str | None, scripts: Sequence[str], form: Format, reader: str) -> None:
@@ -28,9 +28,9 @@ def run_scripts(url: str | None, scripts: Sequence[str], form: Format, reader: s
 
 
 def run_and_print(cursor: Cursor, statement: str, form: Format) -> None:
-    """Run a statement and print its answer; a plan has no grid."""
+    """Run a statement and print its answer; a plan and a function's source have no grid."""
     run_statement(cursor, statement)
-    print_answer(cursor, plan_lines if form is table and _explains(statement) else form)
+    print_answer(cursor, _without_grid(statement) if form is table else form)
 
 
 def run_statement(cursor: Cursor, statement: str) -> None:
@@ -53,5 +53,11 @@ def print_answer(cursor: Cursor, form: Format) -> None:
         sys.stdout.write(line + "\n")
 
 
-def _explains(statement: str) -> bool:
-    return isinstance(parse(statement), Explain)
+def _without_grid(statement: str) -> Format:
+    match parse(statement):
+        case Explain():
+            return plan_lines
+        case DescribeFunction():
+            return property_lines
+        case _:
+            return table

@@ -1,0 +1,145 @@
+"""Print the fault table: `python -m benchmarks.faults`; exits with 1 if an answer was wrong or a query hung.
+
+Each run of a fault has three clients that ask one question each, again and again, from before the fault
+until each got a right answer after it. Every answer is judged; a writer's acknowledged writes are looked for
+at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from benchmarks.faults.kinds import FAULTS, Fault
+from benchmarks.faults.scene import (
+    QUESTIONS,
+    ROWS,
+    Answer,
+    Asker,
+    Question,
+    Scene,
+    Writer,
+    all_answers,
+)
+from tests.servers import SERVERS, binary
+
+LEAD_SECONDS = 0.7
+AFTER_SECONDS = 30.0
+
+
+@dataclass
+class Tally:
+    """What all runs of one fault came to."""
+
+    fault: Fault
+    runs: int = 0
+    hung: int = 0
+    lost: int = 0
+    answers: list[Answer] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def bad(self) -> bool:
+        """Whether anything happened that may not."""
+        return bool(self.hung or self.lost or self.complaints or any(a.wrong for a in self.answers))
+
+    def row(self) -> list[str]:
+        """Return the table's row."""
+        wrong = [a for a in self.answers if a.wrong]
+        named = [a for a in self.answers if a.error is not None]
+        times = [a.seconds for a in self.answers] or [0.0]
+        numbers = (self.runs, len(self.answers) - len(wrong) - len(named), len(named), len(wrong), self.hung)
+        took = (f"{statistics.median(times):.2f}", f"{max(times):.2f}")
+        return [self.fault.name, *map(str, numbers), *took, str(self.lost)]
+
+    def errors(self) -> Counter[str]:
+        """Count the named errors."""
+        return Counter(type(a.error).__name__ for a in self.answers if a.error is not None)
+
+
+HEADINGS = ["fault", "runs", "right", "named", "wrong", "hung", "median s", "max s", "lost writes"]
+
+
+def run_once(scene: Scene, tally: Tally) -> None:
+    """Do the fault once while clients ask."""
+    scene.wait_until_whole()
+    writer = Writer(scene)
+    asked = QUESTIONS if tally.fault.keeps_rows else _after_flush(QUESTIONS)
+    if tally.fault.keeps_rows:
+        writer.start()
+    askers = [Asker(scene, question, writer) for question in asked]
+    time.sleep(LEAD_SECONDS * random.random())
+    try:
+        tally.fault.harm(scene)
+    except TimeoutError as error:
+        tally.complaints.append(str(error))
+    over = time.monotonic()
+    if not tally.fault.keeps_rows:
+        scene.load()
+    while not all(asker.right_since(over) or asker.hangs() for asker in askers):
+        if time.monotonic() > over + AFTER_SECONDS:
+            tally.complaints.append("no right answer after the fault")
+            break
+        time.sleep(0.02)
+    tally.hung += sum(asker.hangs() for asker in askers)
+    for asker in askers:
+        asker.end()
+    if tally.fault.keeps_rows:
+        writer.end()
+        tally.lost += writer.lost()
+        writer.clear()
+    tally.answers += all_answers(askers)
+    tally.runs += 1
+
+
+def _after_flush(questions: tuple[Question, ...]) -> list[Question]:
+    """Return a question whose answer is all rows, or none; those that load() has written anew may be any."""
+    del questions
+
+    def judge(rows: list[tuple[object, ...]], _: int, __: int) -> str:
+        ((count, total),) = rows
+        return "" if (count, total) in ((ROWS, ROWS * (ROWS - 1) // 2), (0, None)) else f"{count} rows"
+
+    return [Question('SELECT count(*), sum(n) FROM "row:*"', judge)]
+
+
+def show(tallies: list[Tally]) -> str:
+    """Return the table as Markdown."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *(tally.row() for tally in tallies)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main() -> int:
+    """Run what was asked for and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser.add_argument("--runs", type=int, default=50, help="of each fault (50)")
+    parser.add_argument("--server", choices=SERVERS, default="valkey-9.1")
+    parser.add_argument("--only", help="faults whose name contains this")
+    parser.add_argument("--seed", type=int, default=None)
+    chosen = parser.parse_args()
+    random.seed(chosen.seed)
+    faults = [f for f in FAULTS if not chosen.only or chosen.only in f.name]
+    if chosen.server != "valkey-9.1":
+        faults = [f for f in faults if "MIGRATESLOTS" not in f.name]
+    tallies = []
+    scene = Scene(binary(chosen.server))
+    with scene.cluster:
+        for fault in faults:
+            tally = Tally(fault)
+            for _ in range(chosen.runs):
+                run_once(scene, tally)
+            tallies.append(tally)
+            print("  ".join(tally.row()), dict(tally.errors()), file=sys.stderr, flush=True)
+            for text in sorted({a.wrong for a in tally.answers if a.wrong} | set(tally.complaints))[:5]:
+                print(f"    {text}", file=sys.stderr, flush=True)
+    print(show(tallies))
+    return int(any(tally.bad for tally in tallies))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-SOURCES = pyproject.toml setup.py $(wildcard module/*.c module/*.h)
+SOURCES = pyproject.toml setup.py $(wildcard module/*.c module/*.h hooks/*.c hooks/*.h)
 
 .PHONY: demo test check lint types imports smoke bench format build clean
 
@@ -24,7 +24,7 @@ check: lint types imports test
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror module/*.c module/*.h
+	$(BIN)/clang-format --dry-run --Werror module/*.c module/*.h hooks/*.c hooks/*.h
 
 # mypy --strict.
 types: $(VENV)/dev
@@ -50,14 +50,14 @@ bench: $(VENV)/dev
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i module/*.c module/*.h
+	$(BIN)/clang-format -i module/*.c module/*.h hooks/*.c hooks/*.h
 
-# Rebuild the server module in place (gearsql/_module/*.so) after a change in module/.
+# Rebuild the server module and the sessions' extension in place after a change in module/ or hooks/.
 build: $(VENV)/dev
 	$(BIN)/python setup.py -q build_ext --inplace
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info gearsql/_module/*.so .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist *.egg-info gearsql/_module/*.so gearsql/shard/*.so .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,6 @@
-"""Builds the server module (module/*.c) into the package; everything else is in pyproject.toml.
+"""Builds the server module (module/*.c) and the sessions' extension (hooks/*.c); else see pyproject.toml.
 
-The result has no PyInit: a Redis or Valkey server loads it, and the client calls its casts through ctypes.
+The module has no PyInit: a Redis or Valkey server loads it, and the client calls its casts through ctypes.
 It is compiled against Python.h but not linked with libpython, which the module opens itself.
 """
 
@@ -37,5 +37,23 @@ def module() -> list[Extension]:
     ]
 
 
+def sessions() -> list[Extension]:
+    sources = sorted(map(str, Path("hooks").glob("*.c")))
+    headers = [*map(str, Path("hooks").glob("*.h")), "module/mailbox.h"]
+    return [
+        Extension(
+            "gearsql.shard._mailbox",
+            sources,
+            depends=headers,
+            include_dirs=["module"],
+            define_macros=[("_GNU_SOURCE", "1")],
+            extra_compile_args=FLAGS,
+            libraries=["pthread"],
+        )
+    ]
+
+
 # grammar/ stands beside the package in the repository and inside it when installed.
-setup(ext_modules=module(), packages=[*find_packages(include=["gearsql*"]), "gearsql.grammar"])
+setup(
+    ext_modules=[*module(), *sessions()], packages=[*find_packages(include=["gearsql*"]), "gearsql.grammar"]
+)

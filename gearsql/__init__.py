@@ -5,19 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gearsql.errors import (
-    DatabaseError,
-    DataError,
-    Error,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    NotSupportedError,
-    OperationalError,
-    ProgrammingError,
-    Warning,
-)
-
 if TYPE_CHECKING:
     from gearsql.dbapi import (
         BINARY,
@@ -36,6 +23,18 @@ if TYPE_CHECKING:
         connect,
         paramstyle,
         threadsafety,
+    )
+    from gearsql.errors import (
+        DatabaseError,
+        DataError,
+        Error,
+        IntegrityError,
+        InterfaceError,
+        InternalError,
+        NotSupportedError,
+        OperationalError,
+        ProgrammingError,
+        Warning,
     )
 
 __all__ = [
@@ -68,8 +67,17 @@ __all__ = [
 ]
 
 
+_ERRORS = frozenset(name for name in __all__ if name.endswith(("Error", "Warning")))
+
+
 def __getattr__(name: str) -> Any:
-    # Servers import this package, too, and have no use for the client's side of it.
-    if name in __all__:
-        return getattr(import_module("gearsql.dbapi"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # The interpreter of every session in a server imports this package, too, and has no use for a client.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module("gearsql.errors" if name in _ERRORS else "gearsql.dbapi"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,35 @@
+"""Who is asking: the stages that a session has open, and the one whose hook runs now.
+
+gearsql.hook answers from here. The current stage hangs on the thread: in the main interpreter (ISOLATION
+main) several sessions are threads of one interpreter.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gearsql.shard._mailbox import Mailbox
+    from gearsql.shard.calling import Hook
+
+
+@dataclass
+class Stage:
+    """One stage of a query: its hooks by number, and the states of its aggregates by handle."""
+
+    mailbox: Mailbox
+    query: str
+    shard: str
+    user: str
+    hooks: list[Hook] = field(default_factory=list)
+    states: dict[int, Any] = field(default_factory=dict)
+    forgiven: int = 0  # rows that ON ERROR NULL made NULL
+
+
+class _Current(threading.local):
+    stage: Stage | None = None
+
+
+current = _Current()

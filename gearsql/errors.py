@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,9 @@ class HookError(DataError):
     `traceback` has the line numbers of the user's own text; `arguments` are the reprs of what the function
     was called with, by parameter; `row` counts in the batch. What is not known is None or empty.
     """
+
+    values: list[Any] | None = None
+    """The arguments as plain data, encoded as states are (shard/state.py), if short."""
 
     def __init__(
         self,
@@ -274,10 +278,12 @@ class FunctionExistsError(ProgrammingError):
 class FunctionDefinitionError(ProgrammingError):
     """The Python of a function, or the way it is declared, is at fault.
 
-    Where only a server found the fault, `source_line` says the line of the function's own text, from 1.
+    Where only a server found the fault, `source_line` and `source_column` say the
+    place in the function's own text, from 1.
     """
 
     source_line: int | None = None
+    source_column: int | None = None
 
 
 class TypeMismatchError(ProgrammingError):

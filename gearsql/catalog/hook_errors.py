@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from gearsql.errors import FunctionDefinitionError, HookError
+from gearsql.errors import Error, FunctionDefinitionError, HookDiedError, HookError, InternalError
 
-# Of the message's "kind": the function was not called at all.
-DEFINITION_KINDS = frozenset({"definition", "source", "import", "requires"})
+MISSING_HINT = "install the package where that server's module finds its Python: `gearsql module` says where"
+MEMORY_HINT = "the module's argument HOOK_MEMORY sets the bound, in MB"
 
 
-def hook_error(told: Mapping[str, Any], shard: str | None = None) -> HookError | FunctionDefinitionError:
+def hook_error(told: Mapping[str, Any], shard: str | None = None) -> Error:
     """Return the error of a function that failed on `shard`, or in this client."""
     name = str(told.get("function") or "a function")
-    where = f" ({_place(shard)})"
-    type_, said = str(told.get("type") or ""), str(told.get("message") or "")
-    what = ": ".join(part for part in (type_, said) if part)
-    if told.get("kind") in DEFINITION_KINDS:
-        error = FunctionDefinitionError(f"{name}: {what}{where}", hint=told.get("hint"))
-        error.source_line = told.get("line")
-        return error
-    return HookError(
-        f"{name}() failed: {what}{where}",
+    where = "(in this client)" if shard is None else f"(shard {shard})"
+    said = ": ".join(part for part in (told.get("type"), told.get("message")) if part)
+    match told.get("kind"):
+        case "definition":
+            return _definition_error(told, f"{name}: {said.removeprefix('SourceError: ')} {where}")
+        case "memory":
+            message = f"{name}() took more memory than it may {where}"
+            return HookDiedError(message, shard=shard, hint=MEMORY_HINT)
+        case "internal":
+            return InternalError(f"{name}: {said} {where}")
+    error = HookError(
+        f"{name}() failed: {said} {where}",
         function=name,
         traceback=str(told.get("traceback") or ""),
-        arguments=tuple(_arguments(told.get("arguments"))),
+        arguments=tuple((str(name), str(value)) for name, value in told.get("arguments") or ()),
         row=told.get("row"),
         shard=shard,
         hint=told.get("hint"),
     )
+    error.values = told.get("values")
+    return error
 
 
-def _place(shard: str | None) -> str:
-    return "in this client" if shard is None else f"shard {shard}"
-
-
-def _arguments(told: Any) -> Iterator[tuple[str, str]]:
-    match told:
-        case Mapping():
-            yield from ((str(name), str(value)) for name, value in told.items())
-        case [*pairs]:
-            for index, pair in enumerate(pairs, 1):
-                match pair:
-                    case [name, value]:
-                        yield str(name), str(value)
-                    case value:
-                        yield f"argument {index}", str(value)
+def _definition_error(told: Mapping[str, Any], message: str) -> FunctionDefinitionError:
+    missing = told.get("type") == "ModuleNotFoundError"
+    error = FunctionDefinitionError(message, hint=told.get("hint") or (MISSING_HINT if missing else None))
+    error.source_line, error.source_column = told.get("line"), told.get("column")
+    return error

@@ -100,7 +100,7 @@ def _from_duckdb(shard: str, message: str) -> Error:
 def _from_hook(shard: str, message: str) -> Error:
     try:
         return hook_error(json.loads(message), shard)
-    except (ValueError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         return HookDiedError(f"{shard}: a function's session said {message[:SHOWN]!r}", shard=shard)
 
 

@@ -10,10 +10,10 @@ from typing import Any, Self, TypeVar, overload
 from gearsql import errors
 from gearsql.cluster.presence import Wanted
 from gearsql.dbapi.cursor import Cursor
-from gearsql.dbapi.functions import function_of
+from gearsql.dbapi.functions import function_of, located
 from gearsql.embedded import Cluster
 from gearsql.engine import Engine
-from gearsql.errors import FunctionExistsError, InterfaceError, NotSupportedError
+from gearsql.errors import FunctionDefinitionError, FunctionExistsError, InterfaceError, NotSupportedError
 
 Subject = TypeVar("Subject", bound=Callable[..., Any])
 
@@ -91,6 +91,8 @@ class Connection:
         except FunctionExistsError as error:
             error.hint = "replace=True"
             raise
+        except FunctionDefinitionError as error:
+            raise located(error, definition) from None
 
     @overload
     def function(self, function: Subject, /) -> Subject: ...

@@ -68,15 +68,29 @@ def function_of(
     return function
 
 
+def located(error: FunctionDefinitionError, function: Function) -> FunctionDefinitionError:
+    """Return what a server found in a function's text, at its line there."""
+    if error.source_line is not None:
+        line = LINE_END.split(function.source)[error.source_line - 1]
+        indent = len(line) - len(line.lstrip())
+        found = SourceError("", error.source_line, indent + 1, max(len(line), indent + 1) + 1)
+        error.position, error.text = _position(function.source, found), function.source
+    return error
+
+
+def _position(text: str, error: SourceError) -> Position:
+    starts = [0] + [end.end() for end in LINE_END.finditer(text)]
+    start = starts[error.line - 1] + error.column - 1
+    return Position(start, start + error.end_column - error.column)
+
+
 def _check(function: Function) -> None:
     for fault in faults(function):
         raise fault.error(fault.message, hint=fault.hint)
     try:
         read_source(function)
     except SourceError as error:
-        starts = [0] + [end.end() for end in LINE_END.finditer(function.source)]
-        start = starts[error.line - 1] + error.column - 1
-        place = Position(start, start + error.end_column - error.column)
+        place = _position(function.source, error)
         raise FunctionDefinitionError(
             error.message, position=place, hint=error.hint, text=function.source
         ) from error

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from gearsql.answer import Answer, listing
+from gearsql.catalog.function import Known
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
 from gearsql.cluster.declare import declare, located
@@ -20,18 +21,26 @@ from gearsql.cluster.progress import Progress
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.stage import Stage
 from gearsql.cluster.tables import Tables
-from gearsql.errors import MisfitError, SlotsNotCoveredError, UnknownColumnError, UnknownTableError
+from gearsql.errors import (
+    FunctionChangedError,
+    MisfitError,
+    SlotsNotCoveredError,
+    UnknownColumnError,
+    UnknownTableError,
+)
 from gearsql.merge.merger import Merger
 from gearsql.plan.explain import explain
 from gearsql.plan.split import split
 from gearsql.plan.stages import GearsPlan, Reader
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery
+from gearsql.sql.hooks import called_names
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse
+from gearsql.sql.sources import NO_TABLE
 from gearsql.sql.statements import Explain, Query, Statement
 
-SLOT_TRIES = 3
+TRIES = 3
 KEPT_PLANS = 256
 # How DuckDB words a Ctrl-C that comes while it runs.
 INTERRUPTED = "Query interrupted"
@@ -47,8 +56,12 @@ class Engine:
         *,
         reader: Wanted = "auto",
         timeout: float | None = None,
+        session: str = "",
     ) -> None:
-        """Connect; `options` are redis-py's, `timeout` bounds the shards' part of a query in seconds."""
+        """Connect; `options` are redis-py's, `timeout` bounds the shards' part of a query in seconds.
+
+        `session` names the one on each server that users' functions run in.
+        """
         self._shards = Shards(url, options)
         self._tables = Tables(self._shards)
         self.functions = Functions(self._shards)
@@ -57,18 +70,23 @@ class Engine:
         self._wanted = reader
         self._chosen: Reader | None = None
         self._timeout = timeout
+        self._session = session
         self._compiled: dict[tuple[object, ...], tuple[BoundQuery, GearsPlan]] = {}
 
     def run(self, text: str, parameters: Parameters = None, progress: Progress | None = None) -> Answer:
-        """Run one statement; when slots move meanwhile, run it again."""
+        """Run one statement; when slots move or functions change meanwhile, run it again."""
         statement = _parsed(text)
-        for tries_left in reversed(range(SLOT_TRIES)):
+        for tries_left in reversed(range(TRIES)):
             try:
                 return self._run(statement, parameters, progress)
             except SlotsNotCoveredError:
                 if not tries_left:
                     raise
                 self._shards.refresh()
+            except FunctionChangedError:
+                if not tries_left:
+                    raise
+                self.functions.refresh()
         raise AssertionError
 
     def close(self) -> None:
@@ -90,7 +108,7 @@ class Engine:
 
     def _query(self, query: Query, parameters: Parameters, progress: Progress | None) -> Answer:
         bound, plan = self._compile(query, parameters)
-        stage = Stage(self._shards, plan, StageStats(), self._timeout, progress)
+        stage = Stage(self._shards, plan, StageStats(), self._timeout, progress, self._session)
         try:
             table = self._merge(stage)
         except MisfitError as error:
@@ -111,37 +129,49 @@ class Engine:
 
     def _compile(self, query: Query, parameters: Parameters) -> tuple[BoundQuery, GearsPlan]:
         """Bind and split, or take what the same text over the same table gave before."""
-        try:
-            table = self._tables.find(query.table_name)
-        except UnknownTableError as error:
-            raise located(error, query.table_position, query.text) from None
+        table, hooks = self._table(query), self._hooks(query)
         self._chosen = self._chosen or choose_reader(self._shards, self._wanted)
         shards = len(self._shards.all)
         # repr tells 1, 1.0 and True apart, which are equal as keys.
-        key = (query.text, query.table_position, repr(parameters), table, shards, self._chosen)
+        versions = tuple(known.function.hash for known in hooks.values())
+        key = (query.text, query.table_position, repr(parameters), table, versions, shards, self._chosen)
         if key not in self._compiled:
-            bound = self._bind(query, table, parameters)
+            bound = self._bind(query, table, parameters, hooks)
             if len(self._compiled) == KEPT_PLANS:
                 del self._compiled[next(iter(self._compiled))]
             self._compiled[key] = bound, split(bound, shards, self._chosen)
         return self._compiled[key]
 
-    def _bind(self, query: Query, table: Table, parameters: Parameters) -> BoundQuery:
+    def _table(self, query: Query) -> Table:
+        if query.table_name is None:
+            return NO_TABLE
         try:
-            return self._binder.bind(query, table, parameters)
+            return self._tables.find(query.table_name)
+        except UnknownTableError as error:
+            raise located(error, query.table_position, query.text) from None
+
+    def _hooks(self, query: Query) -> dict[str, Known]:
+        """Return the users' functions that a query calls, by name; what is none is for the binder to name."""
+        names = sorted(called_names(query.syntax))
+        if names and query.table_name is None:
+            self.functions.refresh()  # no shard will check them
+        found = self.functions.find(names) if names else {}
+        return {name: found[name] for name in names if name in found}
+
+    def _bind(
+        self, query: Query, table: Table, parameters: Parameters, hooks: dict[str, Known]
+    ) -> BoundQuery:
+        try:
+            return self._binder.bind(query, table, parameters, hooks)
         except UnknownColumnError as error:
             if table.declared:
                 raise
-            return self._bind_anew(query, self._tables.infer(table), parameters, error)
-
-    def _bind_anew(
-        self, query: Query, table: Table, parameters: Parameters, error: UnknownColumnError
-    ) -> BoundQuery:
-        """Bind an undeclared table again after new samples: the column may be younger than the inference."""
-        if not table.columns:
-            error.hint = f"no hash has a key like {table.name}"
-            raise error
-        return self._binder.bind(query, table, parameters)
+            table = self._tables.infer(table)
+            if not table.columns:
+                error.hint = f"no hash has a key like {table.name}"
+                raise error
+            # The column may be younger than the inference.
+            return self._binder.bind(query, table, parameters, hooks)
 
 
 @lru_cache(KEPT_PLANS)

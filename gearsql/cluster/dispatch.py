@@ -33,6 +33,8 @@ class StageStats:
     misfits: int = 0
     scan_us: int = 0
     locked_us: int = 0
+    hook_nulls: int = 0
+    hook_us: int = 0
 
     def add(self, told: dict[str, Any]) -> None:
         """Add one shard's."""
@@ -43,16 +45,22 @@ class StageStats:
 
 
 def dispatch(
-    shards: Shards, stage: ShardStage, stats: StageStats, stage_id: str, timeout: float | None = None
+    shards: Shards,
+    stage: ShardStage,
+    stats: StageStats,
+    stage_id: str,
+    timeout: float | None = None,
+    session: str = "",
 ) -> Iterator[pa.RecordBatch]:
     """Run `stage` on every shard and yield batches; each shard yields at least one, which may be empty.
 
-    Raises the first shard's error after ending the others, SlotsNotCoveredError after the last batch.
+    `session` names the one that its hooks run in (wire.py). Raises the first shard's error after ending the
+    others, SlotsNotCoveredError after the last batch.
     """
     account = SlotAccount() if shards.clustered else None
 
     def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
-        connection.send(*([ASK_SLOTS] if account else []), execute_words(stage_id, stage))
+        connection.send(*([ASK_SLOTS] if account else []), execute_words(stage_id, stage, session))
         if account is not None:
             account.opens(connection.name, connection.read())
         yield from _batches(_StageAnswer(connection, stage_id, stats))

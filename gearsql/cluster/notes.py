@@ -17,6 +17,9 @@ def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
     if stats.keys_skipped:
         keys, were = _count(stats.keys_skipped, "key"), _were(stats.keys_skipped)
         notes.append(f"{keys} of another type than hash {were} left out")
+    if stats.hook_nulls:
+        rows = _count(stats.hook_nulls, "row")
+        notes.append(f"a function failed for {rows} and gave NULL, as its ON ERROR NULL says")
     return tuple(notes)
 
 

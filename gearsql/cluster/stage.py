@@ -29,6 +29,7 @@ class Stage:
     stats: StageStats
     timeout: float | None = None
     progress: Progress | None = None
+    session: str = ""
 
     def batches(self, merger: Merger) -> Iterator[pa.RecordBatch]:
         """Yield what the stage ships, at least one batch; closing the iterator ends the stage everywhere."""
@@ -37,7 +38,9 @@ class Stage:
     def _in_servers(self) -> Iterator[pa.RecordBatch]:
         stage_id = new_stage_id()
         with reported(self.shards, stage_id, self.progress):
-            yield from dispatch(self.shards, self.plan.shard, self.stats, stage_id, self.timeout)
+            yield from dispatch(
+                self.shards, self.plan.shard, self.stats, stage_id, self.timeout, self.session
+            )
 
     def _here(self, merger: Merger) -> Iterator[pa.RecordBatch]:
         with closing(Arrival(self._read())) as rows, rows.faults():

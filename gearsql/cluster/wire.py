@@ -11,17 +11,25 @@ import duckdb
 from gearsql.catalog.table import Column, FieldSource, Glob, KeySource, KeyTemplate, PlaceholderSource
 from gearsql.cluster.connection import Word
 from gearsql.plan.stages import Scan, ShardStage
+from gearsql.sql.hooks import served
 from gearsql.version import VERSION
 
 BUFFER_BYTES = 1 << 16
 
 
-def execute_words(stage_id: str, stage: ShardStage) -> list[Word]:
-    """Return the command that starts a stage; everything in it is data, nothing is quoted."""
+def execute_words(stage_id: str, stage: ShardStage, session: str = "") -> list[Word]:
+    """Return the command that starts a stage; everything in it is data, nothing is quoted.
+
+    `session` names the one that its hooks run in; without a name it is the user's with these hooks.
+    """
     words: list[Word] = ["GEARSQL.EXECUTE", stage_id, "VERSION", VERSION, "DUCKDB", duckdb.__version__]
     for scan in stage.scans:
         words += _scan_words(scan)
-    return [*words, "SQL", stage.sql]
+    if stage.hooks:
+        words += ["HOOKS", session, len(stage.hooks)]
+    for known in stage.hooks:
+        words += [known.function.name, known.function.hash]
+    return [*words, "SQL", served(stage.sql, stage.hooks)]
 
 
 def _scan_words(scan: Scan) -> Iterator[Word]:

@@ -10,6 +10,7 @@ from itertools import pairwise
 import sqlglot
 from sqlglot import exp
 
+from gearsql.catalog.names import fold
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.text import sql
 from gearsql.sql.functions import known_functions
@@ -20,7 +21,10 @@ _SUFFIXES = (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)
 
 @dataclass(frozen=True)
 class Aggregate:
-    """`name(DISTINCT arguments ORDER BY …) FILTER (WHERE condition)`; `function` is it without FILTER."""
+    """`name(DISTINCT arguments ORDER BY …) FILTER (WHERE condition)`; `function` is it without FILTER.
+
+    `users` says whether a user has defined it.
+    """
 
     call: exp.Expression
     function: exp.Expression
@@ -29,49 +33,50 @@ class Aggregate:
     distinct: bool
     ordered: bool
     condition: exp.Expression | None
+    users: bool = False
 
 
-def find_aggregates(tree: exp.Select) -> list[Aggregate]:
-    """Return the different calls of a query. If sqlglot hides one, nothing can be split."""
-    calls = [call for node in tree.args.values() for call in _calls_under(node)]
-    if len(calls) != _calls_in_text(sql(tree)):
+def find_aggregates(tree: exp.Select, users: frozenset[str] = frozenset()) -> list[Aggregate]:
+    """Return the different calls of a query; `users` are the names of users' aggregates.
+
+    If sqlglot hides one, nothing can be split.
+    """
+    names = known_functions().aggregates | users
+    calls = [call for node in tree.args.values() for call in calls_under(node, names)]
+    if len(calls) != _calls_in_text(sql(tree), names):
         raise RowsNeeded("an aggregate stands where it cannot be taken out")
-    return [_aggregate(call) for call in {sql(call): call for call in calls}.values()]
+    return [_aggregate(call, names, users) for call in {sql(call): call for call in calls}.values()]
 
 
-def _calls_under(node: object) -> Iterator[exp.Expression]:
+def calls_under(node: object, names: frozenset[str]) -> list[exp.Expression]:
+    """Return the calls of some aggregates under a node, with their FILTER."""
     if isinstance(node, list):
-        for child in node:
-            yield from _calls_under(child)
-    elif isinstance(node, exp.Expression):
-        if _name(node):
-            yield node
-        else:
-            for child in node.args.values():
-                yield from _calls_under(child)
+        return [call for child in node for call in calls_under(child, names)]
+    if not isinstance(node, exp.Expression):
+        return []
+    return [node] if _name(node, names) else calls_under(list(node.args.values()), names)
 
 
-def _name(node: exp.Expression) -> str | None:
+def _name(node: exp.Expression, names: frozenset[str]) -> str | None:
     """DuckDB's name of an aggregate, None for other nodes."""
     if isinstance(node, _SUFFIXES):
-        return _name(node.this)
+        return _name(node.this, names)
     if not isinstance(node, exp.AggFunc | exp.Anonymous):
         return None
     match = _NAME.match(sql(node))
-    return match[1].lower() if match and match[1].lower() in known_functions().aggregates else None
+    return fold(match[1]) if match and fold(match[1]) in names else None
 
 
-def _calls_in_text(text: str) -> int:
+def _calls_in_text(text: str, names: frozenset[str]) -> int:
     tokens = sqlglot.tokenize(text, dialect="duckdb")
-    aggregates = known_functions().aggregates
-    return sum(token.text.lower() in aggregates for token, after in pairwise(tokens) if after.text == "(")
+    return sum(fold(token.text) in names for token, after in pairwise(tokens) if after.text == "(")
 
 
-def _aggregate(call: exp.Expression) -> Aggregate:
+def _aggregate(call: exp.Expression, names: frozenset[str], users: frozenset[str]) -> Aggregate:
     function, condition = call, None
     if isinstance(call, exp.Filter):
         function, condition = call.this, call.expression.this
-    name = _name(function)
+    name = _name(function, names)
     assert name is not None
     inside = list(_arguments(function))
     orders = [node for node in inside if isinstance(node, exp.Order)]
@@ -85,6 +90,7 @@ def _aggregate(call: exp.Expression) -> Aggregate:
         function.find(exp.Distinct) is not None,
         bool(orders),
         condition,
+        name in users,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import Column, FieldSource, KeySource, PlaceholderSource
 from gearsql.plan.stages import GearsPlan, Scan
+from gearsql.sql.hooks import Hooks, hooks_in
 
 _READERS = {
     "module": "the module, in each server",
@@ -16,6 +17,8 @@ _READERS = {
 
 def explain(plan: GearsPlan) -> str:
     """Describe a plan for people: reader, what runs on every shard, what is shipped, what runs once."""
+    if not plan.shard.scans:
+        return "\n".join(["reader   none: no key is read", *_end(plan)])
     return "\n".join([f"reader   {_READERS[plan.reader]}", *_shard(plan), *_end(plan)])
 
 
@@ -29,7 +32,22 @@ def _shard(plan: GearsPlan) -> Iterator[str]:
         yield from _scan(scan)
     if plan.filter:
         yield f"  filter   {plan.filter}"
+    if called := hooks_in(plan.shard.sql, plan.shard.hooks):
+        yield f"  hooks    {_hooks(called, here=plan.reader == 'portable')}"
     yield f"  sql      {plan.shard.sql}"
+
+
+_ISOLATIONS = {
+    "session": "in a session of each server",
+    "process": "in a process beside each server",
+    "main": "in each server's main interpreter",
+}
+_HERE = "in a process of this client"
+
+
+def _hooks(hooks: Hooks, *, here: bool) -> str:
+    functions = [known.function for known in hooks]
+    return ", ".join(f"{f.name} ({_HERE if here else _ISOLATIONS[f.isolation]})" for f in functions)
 
 
 def _scan(scan: Scan) -> Iterator[str]:
@@ -61,6 +79,8 @@ def _end(plan: GearsPlan) -> Iterator[str]:
         yield "once     nothing" + ("" if alone else ": the rows are put together")
         return
     yield "once"
+    if plan.merge.hooks:
+        yield f"  hooks    {_hooks(plan.merge.hooks, here=True)}"
     yield f"  sql      {_indented(plan.merge.sql)}"
 
 

@@ -14,23 +14,25 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from gearsql.catalog.table import Table
 from gearsql.plan.aggregates import Aggregate
 from gearsql.plan.distinct import DistinctCall, KeySet, distinct_call
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.rewrite import Shipped, rewrite_clauses
 from gearsql.plan.states import State, needs_distinct_rows, state_of
-from gearsql.plan.text import name_columns, select, sql, where
+from gearsql.plan.text import name_columns, select, source_of, sql, where
 from gearsql.plan.types import types_of
+from gearsql.sql.bound import BoundQuery
 
 
-def split_groups(tree: exp.Select, aggregates: Sequence[Aggregate], table: Table) -> tuple[str, str, str]:
+def split_groups(
+    tree: exp.Select, aggregates: Sequence[Aggregate], bound: BoundQuery
+) -> tuple[str, str, str]:
     """Return the SQL of the shards and of the merge, and what is shipped in words."""
-    layout = _layout(tree, aggregates, table)
+    layout = _layout(tree, aggregates, bound)
     merged = rewrite_clauses(tree, layout.shipped())
     if layout.groups:
         merged.set("group", exp.Group(expressions=[exp.column(f"g{i}") for i in range(len(layout.groups))]))
-    return layout.shard_sql(where(tree)), sql(merged), layout.words()
+    return layout.shard_sql(source_of(bound), where(tree)), sql(merged), layout.words()
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class _Layout:
         """Whether the key sets and the states travel in rows of their own."""
         return len(self.key_sets) > 1 or (self.keys != [] and not all(s.small for s in self.states.values()))
 
-    def shard_sql(self, filter_: str) -> str:
+    def shard_sql(self, source: str, filter_: str) -> str:
         groups, keys = [sql(group) for group in self.groups], self.keys
         items = [*name_columns(groups, "g"), *name_columns(keys, "x")]
         states = [state.text for state in self.states.values()]
@@ -60,7 +62,7 @@ class _Layout:
             set_id = f"grouping_id({', '.join(keys)})"
             states = [state.only_if(f"{set_id} = {self._set_id(())}") for state in self.states.values()]
             items.append(f"{set_id} AS key_set")
-        return select([*items, *name_columns(states, "s")], filter_ + self._group_by())
+        return select([*items, *name_columns(states, "s")], source, filter_ + self._group_by())
 
     def _group_by(self) -> str:
         if self.apart:
@@ -109,20 +111,20 @@ class _Layout:
         return f"{values}; partial states, {row}" if self.apart else f"{values}, each with its partial states"
 
 
-def _layout(tree: exp.Select, aggregates: Sequence[Aggregate], table: Table) -> _Layout:
+def _layout(tree: exp.Select, aggregates: Sequence[Aggregate], bound: BoundQuery) -> _Layout:
     clause = tree.args.get("group")
     groups = {sql(group): group for group in (key.unnest() for key in (clause.expressions if clause else []))}
     if not groups and not aggregates:
         raise RowsNeeded("HAVING stands without an aggregate")
     distinct = [distinct_call(call, list(groups)) for call in aggregates if needs_distinct_rows(call)]
-    states = _states([call for call in aggregates if not needs_distinct_rows(call)], table)
+    states = _states([call for call in aggregates if not needs_distinct_rows(call)], bound)
     return _Layout(tuple(groups.values()), tuple(distinct), states)
 
 
-def _states(aggregates: Sequence[Aggregate], table: Table) -> dict[str, State]:
+def _states(aggregates: Sequence[Aggregate], bound: BoundQuery) -> dict[str, State]:
     arguments = [[sql(argument) for argument in call.arguments] for call in aggregates]
     rows = list(dict.fromkeys(text for texts in arguments for text in texts if text != "*"))
-    types = dict(zip(rows, types_of(table, rows), strict=True))
+    types = dict(zip(rows, types_of(bound, rows), strict=True))
     return {
         sql(call.call): state_of(call, [types[text] for text in texts if text != "*"])
         for call, texts in zip(aggregates, arguments, strict=True)

@@ -8,13 +8,13 @@ from gearsql.plan.rewrite import rewrite_clauses
 from gearsql.plan.text import name_columns, select, sql, where
 
 
-def split_projection(tree: exp.Select) -> tuple[str, str | None]:
+def split_projection(tree: exp.Select, source: str) -> tuple[str, str | None]:
     """Return the SQL of the shards and of the merge; None if the shards' rows together are the answer."""
     distinct = bool(tree.args.get("distinct"))
     items = _items(tree, with_keys=not distinct)
     if not distinct and not any(tree.args.get(clause) for clause in ("order", "limit", "offset")):
-        return select(name_columns(map(sql, tree.expressions), "s"), where(tree)), None
-    shard = select(name_columns(items, "s"), where(tree) + _cut(tree, items), distinct=distinct)
+        return select(name_columns(map(sql, tree.expressions), "s"), source, where(tree)), None
+    shard = select(name_columns(items, "s"), source, where(tree) + _cut(tree, items), distinct=distinct)
     columns = {item: exp.column(f"s{index}") for index, item in enumerate(items)}
     return shard, sql(rewrite_clauses(tree, columns))
 

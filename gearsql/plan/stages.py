@@ -7,6 +7,7 @@ from typing import Literal
 
 from gearsql.catalog.table import Column, Glob, KeyTemplate, OnError
 from gearsql.sql.bound import ResultColumn
+from gearsql.sql.hooks import Hooks
 
 Reader = Literal["module", "portable"]
 
@@ -24,10 +25,16 @@ class Scan:
 
 @dataclass(frozen=True)
 class ShardStage:
-    """What every shard runs. `sql` reads the relations scan_0, scan_1, … (one for each of `scans`)."""
+    """What every shard runs. `sql` reads the relations scan_0, scan_1, … (one for each of `scans`).
+
+    `hooks` are the users' functions of the query, which the shards check even if only the merge calls them;
+    `sql` calls them as sql/hooks.py says, and who runs it gives these calls their form. A query without a
+    table has no scans, and no text for shards.
+    """
 
     scans: tuple[Scan, ...]
     sql: str
+    hooks: Hooks = ()
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,14 @@ class MergeStage:
     """What runs once, over the relation named by `relation`, which holds the rows of all shards.
 
     The relation's column types are those of the shard stage's SQL bound on empty scans. `states` says whether
-    some are DuckDB's exported aggregate states, whose types Arrow does not carry.
+    some are DuckDB's exported aggregate states, whose types Arrow does not carry. `hooks` are the users'
+    functions that `sql` calls.
     """
 
     relation: str
     sql: str
     states: bool = False
+    hooks: Hooks = ()
 
 
 @dataclass(frozen=True)

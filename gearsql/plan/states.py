@@ -15,6 +15,7 @@ from gearsql.plan.aggregates import Aggregate
 from gearsql.plan.exportable import is_exportable
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.text import sql
+from gearsql.sql.hooks import MERGE, STATE
 
 EXPORT = " EXPORT_STATE"
 
@@ -77,6 +78,25 @@ class State:
         return states
 
 
+class UsersState(State):
+    """The state of a user's aggregate: a BLOB, which only its own code can read."""
+
+    @property
+    def small(self) -> bool:
+        """Nobody knows."""
+        return False
+
+    def merged(self, column: str) -> exp.Expression:
+        """Return the aggregate's value: the states are merged in a list at a time."""
+        present = exp.Not(this=exp.Is(this=exp.column(column), expression=exp.Null()))
+        states = exp.Filter(
+            this=exp.Anonymous(this="list", expressions=[exp.column(column)]),
+            expression=exp.Where(this=present),
+        )
+        name = exp.to_identifier(self.name + MERGE, quoted=True)
+        return exp.Anonymous(this=name, expressions=[states])
+
+
 def needs_distinct_rows(aggregate: Aggregate) -> bool:
     """Whether DISTINCT counts: then no state of a shard can be merged with another's."""
     return aggregate.distinct and not (aggregate.name in _IDEMPOTENT and len(aggregate.arguments) == 1)
@@ -84,6 +104,8 @@ def needs_distinct_rows(aggregate: Aggregate) -> bool:
 
 def state_of(aggregate: Aggregate, types: Sequence[str]) -> State:
     """Return the state of an aggregate over arguments of these types, or raise RowsNeeded."""
+    if aggregate.users:
+        return _users_state(aggregate)
     if _is_plain(aggregate):
         return State(sql(_without_distinct(aggregate)), aggregate.name, PLAIN[aggregate.name])
     if not aggregate.distinct and is_exportable(aggregate.name, types):
@@ -103,3 +125,12 @@ def _without_distinct(aggregate: Aggregate) -> exp.Expression:
     for distinct in list(call.find_all(exp.Distinct)):
         distinct.replace(distinct.expressions[0])
     return call
+
+
+def _users_state(aggregate: Aggregate) -> State:
+    if aggregate.ordered:
+        raise RowsNeeded(f"{aggregate.name} wants its rows in an order")
+    call = aggregate.call.copy()
+    function = call.this if isinstance(call, exp.Filter) else call
+    function.set("this", exp.to_identifier(aggregate.name + STATE, quoted=True))
+    return UsersState(sql(call), aggregate.name, aggregate.name + MERGE)

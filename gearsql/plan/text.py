@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlglot import exp
 
+from gearsql.sql.bound import BoundQuery
+
 SOURCE = "scan_0"
 """The relation of a stage's only scan."""
 
@@ -26,9 +28,14 @@ def where(tree: exp.Select) -> str:
     return " " + sql(clause) if clause else ""
 
 
-def select(items: Sequence[str], tail: str = "", *, distinct: bool = False) -> str:
-    """Write a SELECT over the scan; `tail` is what follows FROM, with a blank before it."""
-    return f"SELECT {'DISTINCT ' if distinct else ''}{', '.join(items)} FROM {SOURCE}{tail}"
+def select(items: Sequence[str], source: str, tail: str = "", *, distinct: bool = False) -> str:
+    """Write a SELECT over a source of rows; `tail` is what follows FROM, with a blank before it."""
+    return f"SELECT {'DISTINCT ' if distinct else ''}{', '.join(items)} FROM {source}{tail}"
+
+
+def source_of(bound: BoundQuery) -> str:
+    """What stands in FROM on the shards: the scan, and the table functions that explode its rows."""
+    return SOURCE + bound.exploded
 
 
 def name_columns(expressions: Iterable[str], letter: str) -> list[str]:

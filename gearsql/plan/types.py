@@ -6,19 +6,21 @@ import functools
 import threading
 from collections.abc import Sequence
 
-from gearsql.catalog.table import Table
-from gearsql.plan.text import SOURCE, quote, select
+from gearsql.plan.text import SOURCE, quote, select, source_of
+from gearsql.sql.bound import BoundQuery
+from gearsql.sql.hooks import bindable
 from gearsql.sql.sandbox import open_sandbox
+from gearsql.sql.stubs import Stubs
 
 
-def types_of(table: Table, expressions: Sequence[str]) -> list[str]:
+def types_of(bound: BoundQuery, expressions: Sequence[str]) -> list[str]:
     """Return the types of expressions, either all of rows or all of aggregates; nothing runs."""
-    return shard_types(table, select(expressions)) if expressions else []
+    return shard_types(bound, select(expressions, source_of(bound))) if expressions else []
 
 
-def shard_types(table: Table, text: str) -> list[str]:
+def shard_types(bound: BoundQuery, text: str) -> list[str]:
     """Return the column types of a shard's SQL; nothing runs."""
-    return _binder().types(table, text)
+    return _binder().types(bound, text)
 
 
 @functools.cache
@@ -31,13 +33,15 @@ class _Binder:
 
     def __init__(self) -> None:
         self._connection = open_sandbox()
+        self._stubs = Stubs(self._connection)
         self._columns = ""
         self._lock = threading.Lock()
 
-    def types(self, table: Table, text: str) -> list[str]:
-        columns = ", ".join(f"{quote(column.name)} {column.type}" for column in table.all_columns)
+    def types(self, bound: BoundQuery, text: str) -> list[str]:
+        columns = ", ".join(f"{quote(column.name)} {column.type}" for column in bound.table.all_columns)
         with self._lock:
             if columns != self._columns:
                 self._connection.execute(f"CREATE OR REPLACE TABLE {SOURCE} ({columns})")
                 self._columns = columns
-            return [str(type_) for type_ in self._connection.sql(text).types]
+            self._stubs.require(bound.hooks)
+            return [str(type_) for type_ in self._connection.sql(bindable(text, bound.hooks)).types]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from gearsql.catalog.table import Table
+from gearsql.sql.hooks import Hooks
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class BoundQuery:
     written out, columns are unqualified and quoted in the catalog's spelling. It is None if the plan that
     DuckDB binds from its text is not the plan of `text`: then rows are gathered and `text` itself runs.
     `reads` are the names of the table's columns (maybe `_key`) that the query uses, in the table's order.
+    `hooks` are the users' functions that it calls. Aggregates stand in `text` and `tree` as the user calls
+    them, table functions in `text` as DuckDB binds them (hooks.py, sources.py). `exploded` is what these add
+    behind the tree's table in FROM.
     """
 
     text: str
@@ -33,3 +37,5 @@ class BoundQuery:
     table: Table
     columns: tuple[ResultColumn, ...]
     reads: tuple[str, ...]
+    hooks: Hooks = ()
+    exploded: str = ""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from gearsql.catalog.table import Table
 from gearsql.errors import (
     NotSupportedError,
     Position,
@@ -14,7 +13,9 @@ from gearsql.errors import (
     TypeMismatchError,
     UnknownColumnError,
 )
-from gearsql.sql.names import near_columns
+from gearsql.sql.hooks import as_written
+from gearsql.sql.names import near_names
+from gearsql.sql.stubs import NO_CONSTANT
 from gearsql.sql.syntax import Node, byte_to_character
 
 _DECLARE = "the column is text: CAST it, or declare the table with types: CREATE TABLE … WITH (key = …)"
@@ -24,15 +25,22 @@ Origin = Callable[[Position], Position]
 
 
 def fault(
-    refusal: Node, bound: str, table: Table, origin: Origin, text: str
+    refusal: Node, bound: str, columns: Iterable[str], origin: Origin, text: str
 ) -> ProgrammingError | NotSupportedError:
-    """Turn the error that DuckDB gave for `bound` into one about `text`; `origin` maps places."""
+    """Turn the error that DuckDB gave for `bound` into one about `text`; `origin` maps places.
+
+    `columns` are those that the query may name.
+    """
     place = _place(refusal, bound)
     position = origin(place) if place else None
-    first, _, more = refusal["error_message"].partition("\n")
+    first, _, more = as_written(refusal["error_message"]).partition("\n")
+    if NO_CONSTANT in first:
+        return NotSupportedError(
+            "a user's function as a constant that DuckDB needs is not supported", text=text
+        )
     match refusal.get("error_type"), refusal.get("error_subtype"):
         case "binder", "COLUMN_NOT_FOUND":
-            near = near_columns(refusal.get("name", ""), table)
+            near = near_names(refusal.get("name", ""), columns)
             return UnknownColumnError(first, candidates=near, position=position, text=text)
         case (("parser" | "syntax"), _):
             return SqlSyntaxError(first, position=position, text=text)

@@ -55,7 +55,7 @@ class Functions:
     """`refused` gives a reason for each name that DuckDB knows and a query may not call.
 
     `aliases` leads from a second name to the first one: listagg and string_agg are one function.
-    `keywords` are words that need quotes as a function's name.
+    `keywords` need quotes as a function's name. `tables` stand in FROM; no query may call them.
     """
 
     allowed: frozenset[str]
@@ -63,6 +63,7 @@ class Functions:
     refused: dict[str, str]
     aliases: dict[str, str]
     keywords: frozenset[str]
+    tables: frozenset[str]
 
 
 @functools.cache
@@ -71,6 +72,7 @@ def known_functions() -> Functions:
     with open_sandbox() as sandbox:
         rows: list[tuple[str, str, str | None, str | None, bool]] = sandbox.execute(_FUNCTIONS).fetchall()
         keywords = sandbox.execute(_KEYWORDS).fetchall()
+        tables = sandbox.execute(_TABLES).fetchall()
     # A name is refused if any of its forms is.
     reasons = [(name, _refusal(name, kind, stability, zoned)) for name, kind, stability, _, zoned in rows]
     refused = {name: reason for name, reason in reasons if reason}
@@ -83,6 +85,7 @@ def known_functions() -> Functions:
         refused,
         aliases,
         frozenset(word for (word,) in keywords),
+        frozenset(name for (name,) in tables),
     )
 
 
@@ -94,6 +97,7 @@ _FUNCTIONS = """
             ['TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ_NS', 'TIME WITH TIME ZONE'])
     FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')
 """
+_TABLES = "SELECT lower(function_name) FROM duckdb_functions() WHERE contains(function_type, 'table')"
 _KEYWORDS = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
 
 

@@ -1,27 +1,22 @@
-"""Looks every column name of a query up in its table, before DuckDB does: the near names, at the place."""
+"""Looks every column name up in what stands in FROM, before DuckDB does: the near names, at the place."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gearsql.catalog.names import fold
-from gearsql.catalog.table import Table
 from gearsql.errors import NotSupportedError, Position, UnknownColumnError, UnknownTableError
 from gearsql.sql.functions import VALUE_WORDS
+from gearsql.sql.sources import Relation
 from gearsql.sql.syntax import Node, Syntax, children
 
 
-def check_names(syntax: Syntax, table: Table) -> None:
+def check_names(syntax: Syntax, found: Sequence[Relation]) -> None:
     """Refuse names that are neither columns nor aliases, and words that DuckDB would read as calls."""
-    columns = {fold(column.name) for column in table.all_columns}
     aliases = {fold(item["alias"]) for item in syntax.select["select_list"] if item["alias"]}
-    _Names(syntax, table, columns, aliases).check(syntax.select, frozenset())
-
-
-def source_name(select: Node) -> str:
-    """What columns may be qualified with."""
-    return fold(select["from_table"]["alias"] or select["from_table"]["table_name"])
+    _Names(syntax, found, aliases).check(syntax.select, frozenset())
 
 
 def lambda_names(node: Node) -> frozenset[str]:
@@ -37,9 +32,9 @@ def lambda_names(node: Node) -> frozenset[str]:
 
 
 class _Names:
-    def __init__(self, syntax: Syntax, table: Table, columns: set[str], aliases: set[str]) -> None:
-        self.syntax, self.table, self.columns, self.aliases = syntax, table, columns, aliases
-        self.source = source_name(syntax.select)
+    def __init__(self, syntax: Syntax, found: Sequence[Relation], aliases: set[str]) -> None:
+        self.syntax, self.found, self.aliases = syntax, found, aliases
+        self.columns = {fold(own) for relation in found for own, _ in relation.columns}
 
     def check(self, node: Any, bound: frozenset[str]) -> None:
         if node.get("class") == "COLUMN_REF":
@@ -60,43 +55,42 @@ class _Names:
             self._refuse(names[0], place)
         if first in self.aliases:
             return
-        if first == self.source and len(names) > 1:
-            self._column(names[1], place)
-        elif first == self.source:
+        named = [relation for relation in self.found if relation.name == first]
+        if named and len(names) > 1:
+            self._column(names[1], place, named)
+        elif named:
             raise self._unsupported("a whole row as a value", place)
         elif len(names) == 1:
-            self._column(names[0], place)
+            self._column(names[0], place, self.found)
         else:
-            raise UnknownTableError(
-                f"no table {names[0]} in this query",
-                candidates=(self.source,),
-                position=place,
-                text=self.syntax.text,
-            )
+            raise self._no_table(names[0], place)
 
     def _star(self, node: Node) -> None:
-        place = self.syntax.position(node)
-        if node["relation_name"] and fold(node["relation_name"]) != self.source:
-            raise UnknownTableError(
-                f"no table {node['relation_name']} in this query",
-                candidates=(self.source,),
-                position=place,
-                text=self.syntax.text,
-            )
+        place, of = self.syntax.position(node), self.found
+        if node["relation_name"]:
+            of = [relation for relation in of if relation.name == fold(node["relation_name"])]
+        if not of:
+            raise self._no_table(node["relation_name"], place)
         for name in (*node["exclude_list"], *(entry["key"] for entry in node["replace_list"])):
-            self._column(name, place)
+            self._column(name, place, of)
 
-    def _column(self, name: str, place: Position | None) -> None:
-        if fold(name) in self.columns:
+    def _no_table(self, name: str, place: Position | None) -> UnknownTableError:
+        names = tuple(relation.name for relation in self.found)
+        message = f"no table {name} in this query"
+        return UnknownTableError(message, candidates=names, position=place, text=self.syntax.text)
+
+    def _column(self, name: str, place: Position | None, of: Sequence[Relation]) -> None:
+        if any(relation.unique(fold(name)) for relation in of):
             return
         if fold(name) == "rowid":
             self._refuse(name, place)
-        near = near_columns(name, self.table)
+        known = [own for relation in of for own, _ in relation.columns]
+        near = near_names(name, known)
         hint = "did you mean " + " or ".join(near) + "?" if near else None
         if not near:
-            hint = "columns: " + ", ".join(column.name for column in self.table.all_columns[:20])
+            hint = "columns: " + ", ".join(known[:20])
         raise UnknownColumnError(
-            f"no column {name} in {self.table.name}",
+            f"no column {name} in {of[0].title}",
             candidates=near,
             position=place,
             hint=hint,
@@ -115,7 +109,7 @@ class _Names:
         return NotSupportedError(message + suffix, position=place, text=self.syntax.text)
 
 
-def near_columns(name: str, table: Table) -> tuple[str, ...]:
-    """The columns whose names are like `name`, nearest first."""
-    names = {fold(column.name): column.name for column in table.all_columns}
+def near_names(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The names that are like `name`, nearest first."""
+    names = {fold(one): one for one in known}
     return tuple(names[near] for near in difflib.get_close_matches(fold(name), names, n=3, cutoff=0.5))

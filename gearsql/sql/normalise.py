@@ -6,28 +6,30 @@ module: its result counts only if DuckDB binds it to the same plan as the user's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gearsql.catalog.names import fold
-from gearsql.catalog.table import Table
-from gearsql.sql.functions import AGGREGATE_MACROS, known_functions
-from gearsql.sql.names import lambda_names, source_name
+from gearsql.sql.functions import AGGREGATE_MACROS
+from gearsql.sql.names import lambda_names
 from gearsql.sql.shape import is_order_by_all
-from gearsql.sql.syntax import Node, children
+from gearsql.sql.sources import Relation, base_of, lateral
+from gearsql.sql.syntax import Node, children, write_expression
 
 
 class UnwritableError(Exception):
     """A reference cannot be written out; the query has no normalised tree."""
 
 
-def normalise(select: Node, table: Table) -> Node:
-    """Return a copy of a SELECT_NODE in which every name is an unqualified column of the table.
+def normalise(select: Node, found: Sequence[Relation], aggregates: frozenset[str]) -> tuple[Node, str]:
+    """Return a copy of a SELECT_NODE in which every name is an unqualified, unique column.
 
-    Items lose their aliases, and the table loses its own.
+    Items lose their aliases, and the table loses its own. The table functions in FROM are left out: they are
+    the second value, as SQL that follows the table.
     """
     if calls(select, AGGREGATE_MACROS):
         raise UnwritableError("a macro hides aggregates")
-    return _Normaliser(select, table).run()
+    return _Normaliser(select, found, aggregates).run()
 
 
 def calls(node: Any, names: frozenset[str]) -> bool:
@@ -38,14 +40,16 @@ def calls(node: Any, names: frozenset[str]) -> bool:
 
 
 class _Normaliser:
-    def __init__(self, select: Node, table: Table) -> None:
+    def __init__(self, select: Node, found: Sequence[Relation], aggregates: frozenset[str]) -> None:
         self.select = {**select, "modifiers": [dict(modifier) for modifier in select["modifiers"]]}
-        self.source = source_name(select)
-        self.columns = {fold(column.name): column.name for column in table.all_columns}
+        self.found, self.aggregates = found, aggregates
+        columns = [(fold(own), unique) for relation in found for own, unique in relation.columns]
+        self.columns = dict(reversed(columns))
         self.aliases: dict[str, Node] = {}
         self.grouped: set[str] = set()
 
-    def run(self) -> Node:
+    def run(self) -> tuple[Node, str]:
+        exploded = "".join(self._exploded(index, relation) for index, relation in enumerate(self.found))
         select = self.select
         names = [fold(item["alias"]) for item in select["select_list"]]
         select["select_list"] = [
@@ -59,8 +63,14 @@ class _Normaliser:
         for modifier in select["modifiers"]:
             if modifier["type"] == "ORDER_MODIFIER":
                 modifier["orders"] = [o for order in modifier["orders"] for o in self._order(order)]
-        select["from_table"] = {**select["from_table"], "alias": ""}
-        return select
+        select["from_table"] = {**base_of(select), "alias": ""}
+        return select, exploded
+
+    def _exploded(self, index: int, relation: Relation) -> str:
+        if relation.call is None:
+            return ""
+        call = self._write(relation.call["function"])
+        return lateral(write_expression(call), relation, f"rows_{index}")
 
     def _item(self, name: str, item: Node) -> Node:
         written: Node = self._write({**item, "alias": ""})
@@ -80,7 +90,7 @@ class _Normaliser:
         self.grouped = {fold(g["column_names"][0]) for g in groups if g["class"] == "COLUMN_REF"}
 
     def _groups_by_itself(self, item: Node) -> bool:
-        return item["class"] != "CONSTANT" and not calls(item, known_functions().aggregates)
+        return item["class"] != "CONSTANT" and not calls(item, self.aggregates)
 
     def _order(self, order: Node) -> list[Node]:
         expression = order["expression"]
@@ -107,7 +117,7 @@ class _Normaliser:
             return [self._having(child) for child in node]
         if not isinstance(node, dict):
             return node
-        if node.get("class") == "FUNCTION" and calls({**node, "arguments": []}, known_functions().aggregates):
+        if node.get("class") == "FUNCTION" and calls({**node, "arguments": []}, self.aggregates):
             return self._write(node)
         if node.get("class") == "COLUMN_REF" and fold(node["column_names"][0]) not in self.grouped:
             return self._alias(node) or self._write(node)
@@ -129,8 +139,9 @@ class _Normaliser:
         first, *rest = node["column_names"]
         if fold(first) in bound:
             return node
-        if rest and fold(first) == self.source and fold(rest[0]) in self.columns:
-            first, *rest = rest
+        for relation in self.found:
+            if rest and fold(first) == relation.name and (unique := relation.unique(fold(rest[0]))):
+                return {**node, "column_names": [unique, *rest[1:]]}
         if fold(first) in self.columns:
             return {**node, "column_names": [self.columns[fold(first)], *rest]}
         alias = self.aliases.get(fold(first))

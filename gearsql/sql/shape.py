@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from gearsql.errors import NotSupportedError, Position, ProgrammingError
 from gearsql.sql.functions import known_functions
+from gearsql.sql.sources import base_of, explodes
 from gearsql.sql.syntax import Node, Syntax, children
 from gearsql.sql.tokens import first_word, keyword
 
@@ -55,10 +56,12 @@ def check_shape(syntax: Syntax) -> None:
         _MODIFIERS.get(modifier["type"], _unknown_modifier)(syntax, modifier)
 
 
-def source(syntax: Syntax) -> tuple[str, Position]:
-    """The name in FROM and its place."""
-    table = syntax.select["from_table"]
+def source(syntax: Syntax) -> tuple[str | None, Position]:
+    """The table's name in FROM and its place; no name if a function stands there alone."""
+    table = base_of(syntax.select)
     place = syntax.position(table) or first_word(syntax.text).position
+    if table["type"] != "BASE_TABLE":
+        return None, place
     return table["table_name"], _name_only(syntax.text, place)
 
 
@@ -76,6 +79,41 @@ def _name_only(text: str, place: Position) -> Position:
 
 
 def _check_source(syntax: Syntax, table: Node) -> None:
+    if table["type"] == "JOIN" and explodes(table["right"]):
+        _check_join(syntax, table)
+        _check_rows(syntax, table["right"])
+        _check_source(syntax, table["left"])
+    elif explodes(table):
+        _check_rows(syntax, table)
+    else:
+        _check_table(syntax, table)
+
+
+def _check_join(syntax: Syntax, join: Node) -> None:
+    """A table function follows a comma, CROSS JOIN, or JOIN … ON true."""
+    condition, place = join["condition"], syntax.position(join["right"])
+    true = condition is not None and condition.get("literal") == {"kind": "BOOLEAN", "text": "true"}
+    if join["join_type"] not in ("INNER", "LEFT") or join["ref_type"] not in ("CROSS", "REGULAR"):
+        _refuse(syntax, "this kind of join with a table function", place)
+    if join["using_columns"] or (condition is not None and not true):
+        _refuse(syntax, "a condition of a join with a table function", place, "write ON true, and WHERE")
+
+
+def _check_rows(syntax: Syntax, reference: Node) -> None:
+    if reference["with_ordinality"] != "WITHOUT_ORDINALITY":
+        _refuse(syntax, "WITH ORDINALITY", syntax.position(reference))
+    if reference["sample"]:
+        _refuse(syntax, "TABLESAMPLE", syntax.position(reference))
+    _check_function(syntax, {**reference["function"], **_place_of(reference)})
+    for argument in _expressions(reference["function"]):
+        _check(syntax, argument)
+
+
+def _place_of(reference: Node) -> Node:
+    return {key: reference[key] for key in ("query_location", "query_location_length")}
+
+
+def _check_table(syntax: Syntax, table: Node) -> None:
     kind = table["type"]
     # Of a join, the second table is the one too many.
     place = syntax.position(table.get("right", table)) or first_word(syntax.text).position

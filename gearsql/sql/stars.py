@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gearsql.catalog.names import fold
-from gearsql.catalog.table import Table
 from gearsql.errors import Position, ProgrammingError
 from gearsql.sql.shape import placed
+from gearsql.sql.sources import Relation
 from gearsql.sql.splice import Edit
 from gearsql.sql.syntax import Node, Syntax, write_expression
 from gearsql.sql.tokens import first_word
 
 
-def star_edits(syntax: Syntax, table: Table) -> list[Edit]:
+def star_edits(syntax: Syntax, found: Sequence[Relation]) -> list[Edit]:
     """One edit for each star of the SELECT list; names were checked before."""
     stars = [item for item in syntax.select["select_list"] if item["class"] == "STAR"]
-    return [_edit(syntax, star, table) for star in stars]
+    return [_edit(syntax, star, found) for star in stars]
 
 
 def quote_name(name: str) -> str:
@@ -22,9 +24,9 @@ def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _edit(syntax: Syntax, star: Node, table: Table) -> Edit:
+def _edit(syntax: Syntax, star: Node, found: Sequence[Relation]) -> Edit:
     place = syntax.position(star)
-    items = ", ".join(_items(star, table))
+    items = ", ".join(_items(star, found))
     if not items:
         raise ProgrammingError("the star leaves no column", position=place, text=syntax.text)
     if not placed(star) or place is None:  # FROM t, without SELECT
@@ -33,15 +35,17 @@ def _edit(syntax: Syntax, star: Node, table: Table) -> Edit:
     return Edit(place, items)
 
 
-def _items(star: Node, table: Table) -> list[str]:
+def _items(star: Node, found: Sequence[Relation]) -> list[str]:
     excluded = {fold(name) for name in star["exclude_list"]}
     replaced = {fold(entry["key"]): entry["value"] for entry in star["replace_list"]}
-    prefix = quote_name(star["relation_name"]) + "." if star["relation_name"] else ""
+    of = fold(star["relation_name"])
     items = []
-    for column in table.columns:
-        name = quote_name(column.name)
-        if fold(column.name) in replaced:
-            items.append(f"{write_expression(replaced[fold(column.name)])} AS {name}")
-        elif fold(column.name) not in excluded:
-            items.append(prefix + name)
+    for relation in found:
+        prefix = quote_name(relation.name) + "." if of or len(found) > 1 else ""
+        for own, _ in relation.columns if of in ("", relation.name) else ():
+            name = quote_name(own)
+            if fold(own) in replaced:
+                items.append(f"{write_expression(replaced[fold(own)])} AS {name}")
+            elif fold(own) not in excluded and own not in relation.hidden:
+                items.append(prefix + name)
     return items

@@ -94,11 +94,14 @@ class DescribeFunction:
 
 @dataclass(frozen=True)
 class Query:
-    """A SELECT of a supported shape. `table_name` is what to look up before bind: a name or a glob."""
+    """A SELECT of a supported shape. `table_name` is what to look up before bind: a name or a glob.
+
+    It is None if only a table function stands in FROM; `table_position` is that one's then.
+    """
 
     text: str
     syntax: Syntax
-    table_name: str
+    table_name: str | None
     table_position: Position
 
 

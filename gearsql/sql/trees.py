@@ -18,7 +18,7 @@ def sqlglot_tree(select: Node) -> exp.Select | None:
     """Return sqlglot's reading of a normalised tree; None if it has none.
 
     sqlglot rewrites the calls that it knows (it swaps the arguments of position()), so scalar functions are
-    hidden from it. Aggregates it shall know: the split rules do.
+    hidden from it, and users' functions. DuckDB's aggregates it shall know: the split rules do.
     """
     try:
         tree = sqlglot.parse_one(write_query(_hide(select)), dialect="duckdb")
@@ -38,22 +38,30 @@ def sqlglot_tree(select: Node) -> exp.Select | None:
     return tree
 
 
+def write_from(tree: exp.Select, source: str) -> str:
+    """Return the text of a tree over another source, which is any SQL that may follow FROM."""
+    moved = tree.copy()
+    moved.set("from_", exp.From(this=exp.Var(this=source)))
+    return moved.sql("duckdb")
+
+
 def _hide(node: Any) -> Any:
     if isinstance(node, list):
         return [_hide(child) for child in node]
     if not isinstance(node, dict):
         return node
     hidden = {key: _hide(value) for key, value in node.items()}
-    if hidden.get("class") == "FUNCTION" and _is_scalar(hidden):
+    if hidden.get("class") == "FUNCTION" and _is_hidden(hidden):
         hidden["function_name"] = _OPAQUE + hidden["function_name"]
         hidden["qualified_name"] = {"path": [hidden["function_name"]]}
     return hidden
 
 
-def _is_scalar(call: Node) -> bool:
+def _is_hidden(call: Node) -> bool:
     name: str = call["function_name"]
     return not call["is_operator"] and name.isidentifier() and name not in known_functions().aggregates
 
 
 def _needs_quotes(name: str) -> bool:
-    return name in known_functions().keywords
+    # sqlglot writes names without quotes in capitals, of which DuckDB folds ASCII only.
+    return name in known_functions().keywords or not name.isascii()

@@ -8,7 +8,7 @@ import pytest
 from sqlglot import exp
 
 from gearsql.catalog.table import Table
-from gearsql.errors import Error, ProgrammingError, TypeMismatchError
+from gearsql.errors import Error, Position, ProgrammingError, TypeMismatchError, UnknownFunctionError
 from gearsql.sql.bind import Binder, bind
 from gearsql.sql.bound import BoundQuery, ResultColumn
 from gearsql.sql.parse import parse
@@ -236,9 +236,10 @@ def test_text_compared_with_a_number_hints_at_types(front: Front) -> None:
 
 
 def test_unknown_functions_come_with_the_near_ones(front: Front) -> None:
-    with pytest.raises(Error, match="lowr does not exist") as raised:
+    with pytest.raises(UnknownFunctionError, match="no function lowr") as raised:
         front("select lowr(dest) from flights")
-    assert "lower" in (raised.value.hint or "")
+    assert "lower" in raised.value.candidates
+    assert raised.value.position == Position(7, 17)
 
 
 def test_a_glob_names_its_table_and_the_text_is_trimmed(binder: Binder, flights: Table) -> None:

@@ -46,7 +46,7 @@ void gears_hook_message_broken(gears_hooks *h, gears_session *session, const cha
 }
 
 static bool copy_answer(gears_hooks *h, gears_session *session, uint64_t size) {
-    if (size > h->answer_capacity || h->answer_capacity > KEPT_ANSWER) {
+    if (h->answer == NULL || size > h->answer_capacity || h->answer_capacity > KEPT_ANSWER) {
         free(h->answer);
         h->answer = malloc(size + 1);
         h->answer_capacity = h->answer != NULL ? size : 0;

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "duckdb_api.h"
+#include "flush.h"
 #include "interpreter.h"
 #include "lock.h"
 #include "server.h"
@@ -303,11 +304,13 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
         RedisModule_Log(ctx, "warning", "%s", problem);
         return REDISMODULE_ERR;
     }
-    if (!forbid_unload(ctx) || !create_commands(ctx) || !subscribe(ctx)) {
+    if (!forbid_unload(ctx) || !create_commands(ctx) || !subscribe(ctx) || !gears_flush_subscribe(ctx)) {
         RedisModule_Log(ctx, "warning", "the server refused a command, event or type of gearsql");
         return REDISMODULE_ERR;
     }
-    RedisModule_SetModuleOptions(ctx, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS);
+    gears_slots_subscribe(ctx);
+    RedisModule_SetModuleOptions(ctx, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS |
+                                          REDISMODULE_OPTIONS_HANDLE_ATOMIC_SLOT_MIGRATION);
     RedisModule_Log(ctx, "notice", "gearsql %s: DuckDB %s, Python %s", GEARS_VERSION, gears_version_of_duckdb(),
                     gears_interpreter_version());
     return REDISMODULE_OK;

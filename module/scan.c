@@ -41,6 +41,13 @@ typedef struct scan_state {
     RedisModuleString **held;
     size_t held_count, held_capacity;
 
+    /* Slot by slot (slots.h): the names of the slot at hand, and how far they were read. */
+    RedisModuleCallReply *names;
+    size_t names_at;
+    unsigned next_slot;
+    uint64_t listed_epoch;
+    gears_slot_state slots_now;
+
     /* The turn at hand. */
     RedisModuleUser *user;
     bool check_keys, failed;
@@ -220,16 +227,94 @@ static void on_key(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey 
         read_key(s, name, key);
 }
 
-static void read_held(scan_state *s) {
-    while (s->held_count > 0 && s->rows < s->capacity && !s->failed) {
-        RedisModuleString *name = s->held[--s->held_count];
-        RedisModuleKey *key = RedisModule_OpenKey(s->ctx, name, REDISMODULE_READ | REDISMODULE_OPEN_KEY_NOTOUCH);
-        if (key != NULL) {
-            read_key(s, name, key);
-            RedisModule_CloseKey(key);
-        }
-        RedisModule_FreeString(NULL, name);
+/* Reads a key by its name, which is freed. It may be gone. */
+static void read_named(scan_state *s, RedisModuleString *name) {
+    RedisModuleKey *key = RedisModule_OpenKey(s->ctx, name, REDISMODULE_READ | REDISMODULE_OPEN_KEY_NOTOUCH);
+    if (key != NULL) {
+        read_key(s, name, key);
+        RedisModule_CloseKey(key);
     }
+    RedisModule_FreeString(NULL, name);
+}
+
+static void read_held(scan_state *s) {
+    while (s->held_count > 0 && s->rows < s->capacity && !s->failed) read_named(s, s->held[--s->held_count]);
+}
+
+/* ---- slot by slot --------------------------------------------------------------------------------------------- */
+
+static bool turn_is_over(uint64_t entered) { return gears_lock_now() - entered >= gears_lock_slice_us; }
+
+static void fail_moved(scan_state *s, unsigned slot) {
+    gears_slot_set set = {{0}};
+    gears_slot_set_add(&set, slot, slot);
+    char *error = gears_slots_moved(&set);
+    gears_stage_fail(s->stage, "%s", error ? error : "GEARSMOVED");
+    free(error);
+    s->failed = true;
+}
+
+/* A slot that was half read in the turn before must be ours still, and not have been away. */
+static bool look_at_slots(scan_state *s) {
+    gears_slots *slots = s->stage->slots;
+    const char *problem = gears_slots_open(slots, s->ctx);
+    if (problem == NULL && slots->by_slot && !gears_slots_ask(s->ctx, &s->slots_now))
+        problem = "GEARSMOVED the server does not tell its slots";
+    if (problem != NULL) {
+        gears_stage_fail(s->stage, "%s", problem);
+        return false;
+    }
+    if (s->names == NULL || (gears_slot_set_has(&s->slots_now.owned, s->next_slot - 1) &&
+                             s->slots_now.epoch == s->listed_epoch && s->slots_now.primary))
+        return true;
+    fail_moved(s, s->next_slot - 1);
+    return false;
+}
+
+static void free_names(scan_state *s) {
+    if (s->names != NULL) RedisModule_FreeCallReply(s->names);
+    s->names = NULL;
+}
+
+static void read_names(scan_state *s, uint64_t entered) {
+    size_t count = RedisModule_CallReplyLength(s->names);
+    while (s->names_at < count && s->rows < s->capacity && !s->failed) {
+        if (s->names_at % KEYS_PER_LOOK == 0 && turn_is_over(entered)) return;
+        size_t length = 0;
+        RedisModuleCallReply *element = RedisModule_CallReplyArrayElement(s->names, s->names_at++);
+        const char *bytes = RedisModule_CallReplyStringPtr(element, &length);
+        s->seen++;
+        read_named(s, RedisModule_CreateString(NULL, bytes, length));
+    }
+    if (s->names_at == count) free_names(s);
+}
+
+/* List the next slot that is to be read and may be; those that may not are left. False: there is none. */
+static bool list_next_slot(scan_state *s, uint64_t entered) {
+    gears_slots *slots = s->stage->slots;
+    for (; s->next_slot < GEARS_SLOT_COUNT && !turn_is_over(entered); s->next_slot++) {
+        if (!gears_slot_set_has(&slots->wanted, s->next_slot)) continue;
+        bool ours = s->slots_now.primary && gears_slot_set_has(&s->slots_now.owned, s->next_slot);
+        if (ours) s->names = gears_slots_keys(s->ctx, s->next_slot);
+        if (s->names == NULL) {
+            gears_slot_set_add(&slots->left, s->next_slot, s->next_slot);
+            continue;
+        }
+        s->next_slot++;
+        s->names_at = 0;
+        s->listed_epoch = s->slots_now.epoch;
+        return true;
+    }
+    return false;
+}
+
+static void run_turn_by_slot(scan_state *s, uint64_t entered) {
+    while (s->rows < s->capacity && !s->failed) {
+        if (s->names == NULL && !list_next_slot(s, entered)) break;
+        read_names(s, entered);
+        if (s->names != NULL) break;
+    }
+    s->exhausted = s->names == NULL && s->next_slot == GEARS_SLOT_COUNT;
 }
 
 /* ---- turns at the lock ---------------------------------------------------------------------------------------- */
@@ -267,13 +352,17 @@ static bool begin_turn(scan_state *s) {
     s->check_keys = !reads_all_keys(s->user);
     RedisModule_SelectDb(s->ctx, s->stage->database);
     atomic_store_explicit(&s->stage->keys_total, RedisModule_DbSize(s->ctx), memory_order_relaxed);
-    return true;
+    return s->stage->slots == NULL || look_at_slots(s);
 }
 
 static void run_turn(scan_state *s, uint64_t entered) {
+    if (s->stage->slots != NULL && s->stage->slots->by_slot) {
+        run_turn_by_slot(s, entered);
+        return;
+    }
     read_held(s);
     for (unsigned calls = 0; s->rows < s->capacity && !s->failed && !s->exhausted; calls++) {
-        if (calls % KEYS_PER_LOOK == 0 && gears_lock_now() - entered >= gears_lock_slice_us) break;
+        if (calls % KEYS_PER_LOOK == 0 && turn_is_over(entered)) break;
         s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key, s);
     }
     if (s->exhausted && s->held_count > 0) read_held(s);
@@ -287,12 +376,37 @@ static void publish(scan_state *s, uint64_t locked) {
     s->seen = s->skipped = s->misfits = 0;
 }
 
+static bool close_slots(gears_stage *stage, RedisModuleCtx *ctx) {
+    char *error = gears_slots_close(stage->slots, ctx);
+    if (error == NULL) return true;
+    gears_stage_fail(stage, "%s", error);
+    free(error);
+    return false;
+}
+
+/* The last key was read in this very turn: what is true of the slots now was true of it. */
+static void end_scan(scan_state *s) {
+    gears_stage *stage = s->stage;
+    if (stage->slots == NULL || s->failed || !s->exhausted || s->held_count > 0) return;
+    s->failed = !close_slots(stage, s->ctx);
+    stage->slots->open_scans--;
+}
+
+bool gears_scan_close(gears_stage *stage, RedisModuleCtx *ctx) {
+    if (stage->slots == NULL || stage->slots->open_scans == 0) return true;
+    if (!gears_lock_enter(ctx, &stage->cancelled)) return false;
+    bool stands = close_slots(stage, ctx);
+    gears_lock_leave(ctx);
+    return stands;
+}
+
 /* False: the stage is cancelled or has failed. Takes: turn, server lock. */
 static bool take_turn(scan_state *s) {
     if (!gears_lock_enter(s->ctx, &s->stage->cancelled)) return false;
     uint64_t entered = gears_lock_now();
     if (begin_turn(s)) {
         run_turn(s, entered);
+        end_scan(s);
         RedisModule_FreeModuleUser(s->user);
     } else {
         s->failed = true;
@@ -333,6 +447,7 @@ static void scan_function(duckdb_function_info info, duckdb_data_chunk chunk) {
 static void free_state(void *data) {
     scan_state *s = data;
     while (s->held_count > 0) RedisModule_FreeString(NULL, s->held[--s->held_count]);
+    free_names(s);
     if (s->cursor != NULL) RedisModule_ScanCursorDestroy(s->cursor);
     free(s->held);
     free(s->targets);
@@ -360,6 +475,7 @@ static void scan_init(duckdb_init_info info) {
     }
     s->stage = thread_stage;
     s->ctx = thread_ctx;
+    if (s->stage->slots != NULL) s->stage->slots->executions++, s->stage->slots->open_scans++;
     s->spec = duckdb_init_get_bind_data(info);
     s->cursor = RedisModule_ScanCursorCreate();
     s->capacity = duckdb_vector_size();

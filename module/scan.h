@@ -14,4 +14,8 @@ bool gears_scan_register(duckdb_database database);
  * Runs on: worker threads; a statement is bound and run by the thread that set these. */
 void gears_scan_set_stage(gears_stage *stage, RedisModuleCtx *ctx);
 
+/* After the stage's last row: false if slots moved under it, with the stage's error set. For scans that were read to
+ * their ends this is known already. Runs on: worker threads. Takes: turn, server lock. */
+bool gears_scan_close(gears_stage *stage, RedisModuleCtx *ctx);
+
 #endif

@@ -51,6 +51,17 @@ typedef struct RedisModuleTypeMethods {
     void (*aux_save2)(RedisModuleIO *, int); /* of 5: writes nothing at all if it saves nothing */
 } RedisModuleTypeMethods;
 
+typedef struct RedisModuleFlushInfoV1 {
+    uint64_t version;
+    int32_t sync;
+    int32_t dbnum; /* -1: all */
+} RedisModuleFlushInfoV1;
+
+typedef struct RedisModuleSwapDbInfoV1 {
+    uint64_t version;
+    int32_t dbnum_first, dbnum_second;
+} RedisModuleSwapDbInfoV1;
+
 typedef struct RedisModuleClientInfoV1 {
     uint64_t version;
     uint64_t flags;
@@ -82,9 +93,16 @@ enum {
     REDISMODULE_CTX_FLAGS_REPLICA_IS_CONNECTING = 1 << 15,
     REDISMODULE_CTX_FLAGS_DENY_BLOCKING = 1 << 21,
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING = 1 << 23,
+    REDISMODULE_OPTIONS_HANDLE_ATOMIC_SLOT_MIGRATION = 1 << 5, /* Valkey's alone */
+    REDISMODULE_EVENT_FLUSHDB = 2,
     REDISMODULE_EVENT_LOADING = 3,
     REDISMODULE_EVENT_CLIENT_CHANGE = 4,
     REDISMODULE_EVENT_SHUTDOWN = 5,
+    REDISMODULE_EVENT_SWAPDB = 11,
+    REDISMODULE_EVENT_REPL_ASYNC_LOAD = 14,
+    REDISMODULE_EVENT_ATOMIC_SLOT_MIGRATION = 19, /* Valkey's alone */
+    REDISMODULE_SUBEVENT_FLUSHDB_START = 0,
+    REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_COMPLETED = 2,
     REDISMODULE_SUBEVENT_LOADING_REPL_START = 2,
     REDISMODULE_SUBEVENT_CLIENT_CHANGE_DISCONNECTED = 1,
     REDISMODULE_AUX_BEFORE_RDB = 1,
@@ -184,6 +202,7 @@ enum {
 #define GEARS_SERVER_OPTIONAL_FUNCTIONS(X)                                                                             \
     X(int, GetTypeMethodVersion, (void))                                                                               \
     X(int, AddACLCategory, (RedisModuleCtx *, const char *))                                                           \
+    X(int, ClusterCanAccessKeysInSlot, (int))                                                                          \
     X(RedisModuleString *, GetModuleUserACLString, (RedisModuleUser *))                                                \
     X(int, SetCommandACLCategories, (RedisModuleCommand *, const char *))
 

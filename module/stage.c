@@ -48,6 +48,11 @@ void gears_stage_fail(gears_stage *stage, const char *format, ...) {
     va_end(arguments);
 }
 
+void gears_stage_fail_cancelled(gears_stage *stage) {
+    const char *reason = stage->cancel_reason;
+    gears_stage_fail(stage, "%s%s", strncmp(reason, "GEARS", 5) == 0 ? "" : "GEARSCANCELLED ", reason);
+}
+
 void gears_stage_retain(gears_stage *stage) { atomic_fetch_add(&stage->references, 1); }
 
 static void free_scan(gears_scan_spec *scan) {
@@ -69,6 +74,7 @@ void gears_stage_release(gears_stage *stage) {
     if (atomic_fetch_sub(&stage->references, 1) != 1) return;
     for (size_t i = 0; i < stage->scan_count; i++) free_scan(&stage->scans[i]);
     free(stage->scans);
+    free(stage->slots);
     free(stage->id);
     free(stage->sql);
     free(stage->user.data);
@@ -144,6 +150,7 @@ static void cancel(gears_stage *stage, const char *reason) {
 typedef struct cancellation {
     const gears_slice *id, *user;
     const unsigned long long *client;
+    const int *database;
     const char *reason;
     size_t count;
 } cancellation;
@@ -153,6 +160,7 @@ static void cancel_matching(gears_stage *stage, void *data) {
     if (wanted->id != NULL && !has_id(stage, wanted->id->data, wanted->id->size)) return;
     if (wanted->user != NULL && !is_of_user(stage, wanted->user)) return;
     if (wanted->client != NULL && stage->client != *wanted->client) return;
+    if (wanted->database != NULL && stage->database != *wanted->database) return;
     cancel(stage, wanted->reason);
     wanted->count++;
 }
@@ -171,6 +179,10 @@ size_t gears_stage_cancel_client(unsigned long long client, const char *reason) 
 }
 
 size_t gears_stage_cancel_all(const char *reason) { return cancel_stages((cancellation){.reason = reason}); }
+
+size_t gears_stage_cancel_database(int database, const char *reason) {
+    return cancel_stages((cancellation){.database = &database, .reason = reason});
+}
 
 bool gears_stage_await(gears_stage *stage, RedisModuleBlockedClient *waiter) {
     pthread_mutex_lock(&stage->mutex);
@@ -206,11 +218,21 @@ static void reply_stat(RedisModuleCtx *ctx, const char *name, uint64_t value) {
     RedisModule_ReplyWithLongLong(ctx, (long long)value);
 }
 
+/* The slots that the coordinator has to ask for again: '' when all were counted. */
+static void reply_left(RedisModuleCtx *ctx, const gears_slots *slots) {
+    static const gears_slot_set none;
+    char *text = gears_slot_set_text(slots != NULL ? &slots->left : &none, 0);
+    RedisModule_ReplyWithStringBuffer(ctx, "slots_left", strlen("slots_left"));
+    RedisModule_ReplyWithStringBuffer(ctx, text ? text : "0-16383", strlen(text ? text : "0-16383"));
+    free(text);
+}
+
 static void reply_frame(RedisModuleCtx *ctx, gears_stage *stage, const gears_buffer *frame, bool more) {
     RedisModule_ReplyWithArray(ctx, 3);
     RedisModule_ReplyWithStringBuffer(ctx, (const char *)frame->data, frame->size);
     RedisModule_ReplyWithLongLong(ctx, more);
-    RedisModule_ReplyWithArray(ctx, 10);
+    RedisModule_ReplyWithArray(ctx, 12);
+    reply_left(ctx, stage->slots);
     reply_stat(ctx, "rows_scanned", stage->rows_scanned);
     reply_stat(ctx, "keys_skipped", stage->keys_skipped);
     reply_stat(ctx, "misfits", stage->misfits);
@@ -226,7 +248,7 @@ bool gears_stage_deliver(gears_stage *stage, const gears_buffer *frame, bool mor
         return false;
     }
     bool cancelled = atomic_load(&stage->cancelled);
-    if (cancelled) gears_stage_fail(stage, "GEARSCANCELLED %s", stage->cancel_reason);
+    if (cancelled) gears_stage_fail_cancelled(stage);
     if (!more) gears_stage_unregister(stage); /* before the answer: the client may send its next stage at once */
     RedisModuleCtx *ctx = RedisModule_GetThreadSafeContext(waiter);
     if (stage->error != NULL)

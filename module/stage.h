@@ -20,6 +20,7 @@
 #include "function.h"
 #include "pattern.h"
 #include "server.h"
+#include "slots.h"
 
 typedef enum { GEARS_ON_ERROR_FAIL, GEARS_ON_ERROR_NULL, GEARS_ON_ERROR_SKIP } gears_on_error;
 typedef enum { GEARS_SOURCE_KEY, GEARS_SOURCE_PLACEHOLDER, GEARS_SOURCE_FIELD } gears_source_kind;
@@ -60,6 +61,7 @@ typedef struct gears_stage {
     gears_bytes user;
     size_t scan_count;
     gears_scan_spec *scans;
+    gears_slots *slots; /* NULL: all keys, whatever their slots */
     size_t hook_count;
     gears_function **hooks;      /* retained; what the first argument of a call counts in */
     gears_bytes hook_session;    /* a named session; none: by user and set of functions */
@@ -76,7 +78,7 @@ typedef struct gears_stage {
     pthread_cond_t changed;
     RedisModuleBlockedClient *waiter; /* under mutex */
     duckdb_connection running_on;     /* under mutex; set while DuckDB runs, so that cancel may interrupt */
-    const char *cancel_reason;        /* under mutex; static storage */
+    const char *cancel_reason;        /* under mutex; static storage; 'GEARS…': with a code of its own */
     bool started;                     /* under mutex */
     char *error;                      /* worker only: '<CODE> text', what the client gets */
 } gears_stage;
@@ -105,6 +107,7 @@ void gears_stage_each(void (*visit)(gears_stage *, void *), void *data);
 size_t gears_stage_cancel_id(gears_slice id, gears_slice user, const char *reason);
 size_t gears_stage_cancel_client(unsigned long long client, const char *reason);
 size_t gears_stage_cancel_all(const char *reason);
+size_t gears_stage_cancel_database(int database, const char *reason);
 
 /* Main thread: hand the stage the client that waits for its next frame. False if it has one already. */
 bool gears_stage_await(gears_stage *stage, RedisModuleBlockedClient *waiter);
@@ -116,6 +119,9 @@ bool gears_stage_deliver(gears_stage *stage, const gears_buffer *frame, bool mor
 
 /* Worker: set the stage's error unless it has one; printf-like; `%` of the text is the caller's business. */
 void gears_stage_fail(gears_stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Worker: set the error of a stage that was cancelled. */
+void gears_stage_fail_cancelled(gears_stage *stage);
 
 /* malloc'ed copy with control characters, '%', non-ASCII bytes and (if asked) spaces percent-escaped; at most
  * `limit` source bytes. An error reply is one line. */

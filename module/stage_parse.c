@@ -1,7 +1,7 @@
 /* Decodes the arguments of GEARSQL.EXECUTE into a stage. A client can send anything: every count is checked against
  * what is there before anything is allocated, and every refusal names the argument.
  *
- *   GEARSQL.EXECUTE id VERSION v DUCKDB v
+ *   GEARSQL.EXECUTE id VERSION v DUCKDB v [SLOTS n (first last)…]
  *       { SCAN error|null|skip (GLOB pattern | TEMPLATE n literal…) NULLS n value… COLUMNS n (name type source)… }…
  *       SQL text
  *
@@ -179,11 +179,38 @@ static bool decode_scan(decoder *d, gears_scan_spec *scan) {
     return true;
 }
 
+static bool next_slot(decoder *d, unsigned *slot) {
+    long long number;
+    if (RedisModule_StringToLongLong(d->argv[d->at], &number) != REDISMODULE_OK || number < 0 ||
+        number >= GEARS_SLOT_COUNT)
+        return refuse(d, "GEARSSTAGE argument %d is no slot", d->at);
+    d->at++;
+    *slot = (unsigned)number;
+    return true;
+}
+
+/* SLOTS n {first last}…: the slots that this shard counts; without them, all of its keys. */
+static bool decode_slots(decoder *d, gears_stage *stage) {
+    size_t count;
+    if (!next_is(d, "SLOTS")) return true;
+    d->at++;
+    if (!next_count(d, "slots", GEARS_SLOT_COUNT, 2, &count)) return false;
+    stage->slots = calloc(1, sizeof *stage->slots);
+    if (stage->slots == NULL) return refuse(d, "GEARSLIMIT out of memory");
+    for (size_t i = 0; i < count; i++) {
+        unsigned first = 0, last = 0;
+        if (!next_slot(d, &first) || !next_slot(d, &last)) return false;
+        gears_slot_set_add(&stage->slots->wanted, first, last);
+    }
+    return true;
+}
+
 static bool decode(decoder *d, gears_stage *stage) {
     if (!next_text(d, "stage id", &stage->id)) return false;
     if (strlen(stage->id) > MAX_ID) return refuse(d, "GEARSSTAGE argument 1: the id is too long");
     if (!decode_version(d, "VERSION", "gearsql", GEARS_VERSION)) return false;
     if (!decode_version(d, "DUCKDB", "duckdb", gears_version_of_duckdb())) return false;
+    if (!decode_slots(d, stage)) return false;
     stage->scans = calloc(MAX_SCANS, sizeof *stage->scans);
     if (stage->scans == NULL) return refuse(d, "GEARSLIMIT out of memory");
     while (next_is(d, "SCAN")) {

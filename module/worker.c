@@ -56,7 +56,7 @@ unsigned long long gears_worker_duckdb_memory(void) { return atomic_load(&duckdb
 
 static void fail_with_duckdb(gears_stage *stage, const char *message) {
     if (atomic_load(&stage->cancelled)) {
-        gears_stage_fail(stage, "GEARSCANCELLED %s", stage->cancel_reason);
+        gears_stage_fail_cancelled(stage);
         return;
     }
     char *text = gears_escape(message ? message : "unknown error", strlen(message ? message : "unknown error"), 4096,
@@ -158,7 +158,7 @@ static void run_stage(worker *w, gears_stage *stage) {
     set_running(stage, w->connection);
     gears_scan_set_stage(stage, w->ctx);
     bool answered = !atomic_load(&stage->cancelled) && start_statement(w, stage, &e) && write_schema(w, stage, &e) &&
-                    write_rows(w, stage, &e);
+                    write_rows(w, stage, &e) && gears_scan_close(stage, w->ctx);
     end_execution(&e);
     set_running(stage, NULL);
     gears_scan_set_stage(NULL, NULL);

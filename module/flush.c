@@ -1,0 +1,53 @@
+/* A scan that goes on over other data would answer with parts of both; see flush.h. All here runs on the main thread,
+ * between the scan's turns. */
+#include "flush.h"
+
+#include "stage.h"
+
+static const char emptied[] = "GEARSREPLACED the database was emptied (FLUSHALL, FLUSHDB) while the query read it",
+                  swapped[] = "GEARSREPLACED the database was swapped (SWAPDB) while the query read it",
+                  loaded[] = "GEARSREPLACED the server loaded other data while the query read it";
+
+static void on_flush(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
+    const RedisModuleFlushInfoV1 *told = data;
+    (void)ctx, (void)event;
+    if (subevent != REDISMODULE_SUBEVENT_FLUSHDB_START || gears_stage_open() == 0) return;
+    if (told->dbnum < 0)
+        gears_stage_cancel_all(emptied);
+    else
+        gears_stage_cancel_database(told->dbnum, emptied);
+}
+
+static void on_swap(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
+    const RedisModuleSwapDbInfoV1 *told = data;
+    (void)ctx, (void)event, (void)subevent;
+    gears_stage_cancel_database(told->dbnum_first, swapped);
+    gears_stage_cancel_database(told->dbnum_second, swapped);
+}
+
+static void on_loading(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
+    (void)ctx, (void)event, (void)data;
+    if (subevent <= REDISMODULE_SUBEVENT_LOADING_REPL_START) gears_stage_cancel_all(loaded);
+}
+
+static void on_async_load(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
+    (void)ctx, (void)event, (void)data;
+    if (subevent == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_COMPLETED) gears_stage_cancel_all(loaded);
+}
+
+bool gears_flush_subscribe(RedisModuleCtx *ctx) {
+    static const struct {
+        uint64_t id;
+        RedisModuleEventCallback call;
+    } events[] = {
+        {REDISMODULE_EVENT_FLUSHDB, on_flush},
+        {REDISMODULE_EVENT_SWAPDB, on_swap},
+        {REDISMODULE_EVENT_LOADING, on_loading},
+        {REDISMODULE_EVENT_REPL_ASYNC_LOAD, on_async_load},
+    };
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        RedisModuleEvent event = {.id = events[i].id, .dataver = 1};
+        if (RedisModule_SubscribeToServerEvent(ctx, event, events[i].call) != REDISMODULE_OK) return false;
+    }
+    return true;
+}

@@ -23,9 +23,9 @@ static const struct {
     {"FLOAT", HOOKS_FLOAT, 4},
     {"DOUBLE", HOOKS_DOUBLE, 8},
     {"DATE", HOOKS_DATE, 4},
-    {"TIME", HOOKS_TIME, 8},
-    {"TIMESTAMP WITH TIME ZONE", HOOKS_TIMESTAMPTZ, 8},
+    {"TIMESTAMP WITH TIME ZONE", HOOKS_TIMESTAMPTZ, 8}, /* the longer of two before the shorter */
     {"TIMESTAMP", HOOKS_TIMESTAMP, 8},
+    {"TIME", HOOKS_TIME, 8},
     {"INTERVAL", HOOKS_INTERVAL, 16},
     {"UUID", HOOKS_UUID, 16},
     {"VARCHAR", HOOKS_VARCHAR, 0},

@@ -19,18 +19,25 @@ Subject = TypeVar("Subject", bound=Callable[..., Any])
 
 
 def connect(
-    url: str | None = None, *, reader: Wanted = "auto", timeout: float | None = None, **options: Any
+    url: str | None = None,
+    *,
+    reader: Wanted = "auto",
+    timeout: float | None = None,
+    session: str = "",
+    **options: Any,
 ) -> Connection:
     """Connect to a server or cluster by redis://, rediss:// or unix:// URL.
 
     Without `url`: $GEARSQL_URL, or else a server of this connection's own, which ends with it. `reader` says
     who reads the keys: 'module' (in the servers), 'portable' (this client, slower), or 'auto'. `timeout`
-    bounds the shards' part of each query in seconds. Further options are redis-py's: username, password, …
+    bounds the shards' part of each query in seconds. `session` names the session that functions in Python run
+    in on each server; else connections of one user share theirs. Further options are redis-py's: username, …
     """
     url = url or os.environ.get("GEARSQL_URL")
     server = Cluster(1) if url is None else None
     try:
-        return Connection(Engine(url or _url_of(server), options, reader=reader, timeout=timeout), server)
+        engine = Engine(url or _url_of(server), options, reader=reader, timeout=timeout, session=session)
+        return Connection(engine, server)
     except BaseException:
         if server is not None:
             server.stop()

@@ -231,8 +231,11 @@ def _is_code(line: str) -> bool:
 
 def _of_scope(body: Iterable[ast.AST], *kinds: type[ast.AST]) -> Iterator[ast.AST]:
     """Yield the nodes that belong to this function itself, not to one inside."""
-    for node in body:
+    # Trees can be deeper than Python recurses.
+    waiting = [*body][::-1]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, kinds):
             yield node
         if not isinstance(node, (*_Definition.__args__, ast.Lambda)):
-            yield from _of_scope(ast.iter_child_nodes(node), *kinds)
+            waiting += [*ast.iter_child_nodes(node)][::-1]

@@ -2,6 +2,7 @@
  * between the scan's turns. */
 #include "flush.h"
 
+#include "function.h"
 #include "stage.h"
 
 static const char emptied[] = "GEARSREPLACED the database was emptied (FLUSHALL, FLUSHDB) while the query read it",
@@ -25,9 +26,11 @@ static void on_swap(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subeve
     gears_stage_cancel_database(told->dbnum_second, swapped);
 }
 
+/* Of functions, what a primary sends is all that there is. (A server takes one callback of a module for an event.) */
 static void on_loading(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
     (void)ctx, (void)event, (void)data;
     if (subevent <= REDISMODULE_SUBEVENT_LOADING_REPL_START) gears_stage_cancel_all(loaded);
+    if (subevent == REDISMODULE_SUBEVENT_LOADING_REPL_START) gears_function_clear();
 }
 
 static void on_async_load(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {

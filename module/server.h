@@ -135,6 +135,7 @@ enum {
     X(int, WrongArity, (RedisModuleCtx *))                                                                             \
     X(int, ReplyWithError, (RedisModuleCtx *, const char *))                                                           \
     X(int, ReplyWithLongLong, (RedisModuleCtx *, long long))                                                           \
+    X(int, ReplyWithSimpleString, (RedisModuleCtx *, const char *))                                                    \
     X(int, ReplyWithArray, (RedisModuleCtx *, long))                                                                   \
     X(void, ReplySetArrayLength, (RedisModuleCtx *, long))                                                             \
     X(int, ReplyWithStringBuffer, (RedisModuleCtx *, const char *, size_t))                                            \

@@ -1,0 +1,87 @@
+/* GEARSQL.EXECUTE, FETCH and CANCEL; see command.h. */
+#include <stdlib.h>
+
+#include "command.h"
+#include "lock.h"
+#include "worker.h"
+
+/* Neither a transaction nor a script can wait for an answer. */
+static bool may_block(RedisModuleCtx *ctx) {
+    int flags = RedisModule_GetContextFlags(ctx);
+    return !(flags & (REDISMODULE_CTX_FLAGS_LUA | REDISMODULE_CTX_FLAGS_MULTI | REDISMODULE_CTX_FLAGS_DENY_BLOCKING));
+}
+
+static bool is_replica_of_a_cluster(RedisModuleCtx *ctx) {
+    int flags = RedisModule_GetContextFlags(ctx);
+    return (flags & REDISMODULE_CTX_FLAGS_CLUSTER) && (flags & REDISMODULE_CTX_FLAGS_SLAVE);
+}
+
+/* Block the client and hand it to the stage as the one that waits for the next frame. */
+static int wait_for_frame(RedisModuleCtx *ctx, gears_stage *stage) {
+    RedisModuleBlockedClient *blocked = RedisModule_BlockClient(ctx, NULL, NULL, NULL, 0);
+    if (gears_stage_await(stage, blocked)) return REDISMODULE_OK;
+    RedisModule_UnblockClient(blocked, NULL); /* cannot be: a blocked client sends nothing */
+    return REDISMODULE_ERR;
+}
+
+bool gears_command_may_start(RedisModuleCtx *ctx) {
+    const char *problem = NULL;
+    if (!may_block(ctx))
+        problem = "GEARSSTAGE a stage cannot run in a transaction or script";
+    else if (is_replica_of_a_cluster(ctx))
+        problem = "GEARSREPLICA this node is a replica now: its primary has the slots";
+    else if (gears_stage_of_client(RedisModule_GetClientId(ctx)))
+        problem = "GEARSLIMIT this connection has an open stage: fetch it to its end first";
+    if (problem != NULL) RedisModule_ReplyWithError(ctx, problem);
+    return problem == NULL;
+}
+
+int gears_command_start(RedisModuleCtx *ctx, gears_stage *stage, char *error) {
+    if (stage == NULL) {
+        RedisModule_ReplyWithError(ctx, error ? error : "GEARSLIMIT out of memory");
+        free(error);
+        return REDISMODULE_OK;
+    }
+    stage->started_us = gears_lock_now();
+    gears_stage_register(stage);
+    if (!gears_worker_submit(stage)) {
+        gears_stage_unregister(stage);
+        gears_stage_release(stage);
+        return RedisModule_ReplyWithError(ctx, "GEARSLIMIT too many stages wait on this server");
+    }
+    return wait_for_frame(ctx, stage);
+}
+
+int gears_command_execute(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
+    char *error = NULL;
+    if (argc < 8) return RedisModule_WrongArity(ctx);
+    if (!gears_command_may_start(ctx)) return REDISMODULE_OK;
+    gears_stage *stage = gears_stage_parse(ctx, argv, argc, &error);
+    return gears_command_start(ctx, stage, error);
+}
+
+int gears_command_fetch(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
+    size_t length;
+    if (argc != 2) return RedisModule_WrongArity(ctx);
+    if (!may_block(ctx))
+        return RedisModule_ReplyWithError(ctx, "GEARSSTAGE a stage cannot run in a transaction or script");
+    const char *id = RedisModule_StringPtrLen(argv[1], &length);
+    gears_stage *stage = gears_stage_find(id, length, RedisModule_GetClientId(ctx));
+    if (stage == NULL) return RedisModule_ReplyWithError(ctx, "GEARSGONE this connection has no such stage");
+    int status = wait_for_frame(ctx, stage);
+    gears_stage_release(stage);
+    return status;
+}
+
+/* A user cancels its own stages only; an administrator has CLIENT KILL. */
+int gears_command_cancel(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
+    if (argc != 2) return RedisModule_WrongArity(ctx);
+    gears_slice id, user;
+    id.data = RedisModule_StringPtrLen(argv[1], &id.size);
+    RedisModuleString *name = RedisModule_GetCurrentUserName(ctx);
+    if (name == NULL) return RedisModule_ReplyWithLongLong(ctx, 0);
+    user.data = RedisModule_StringPtrLen(name, &user.size);
+    size_t count = gears_stage_cancel_id(id, user, "by GEARSQL.CANCEL");
+    RedisModule_FreeString(ctx, name);
+    return RedisModule_ReplyWithLongLong(ctx, (long long)count);
+}

@@ -16,6 +16,7 @@ from gearsql.cluster.declare import declare, located
 from gearsql.cluster.dispatch import StageStats
 from gearsql.cluster.functions import Functions
 from gearsql.cluster.notes import notes_of
+from gearsql.cluster.patience import Patience
 from gearsql.cluster.presence import Wanted, choose_reader
 from gearsql.cluster.progress import Progress
 from gearsql.cluster.shards import Shards
@@ -24,6 +25,7 @@ from gearsql.cluster.tables import Tables
 from gearsql.errors import (
     FunctionChangedError,
     MisfitError,
+    ShardUnreachableError,
     SlotsNotCoveredError,
     UnknownColumnError,
     UnknownTableError,
@@ -62,7 +64,7 @@ class Engine:
 
         `session` names the one on each server that users' functions run in.
         """
-        self._shards = Shards(url, options)
+        self._shards = Shards(url, options, timeout)
         self._tables = Tables(self._shards)
         self.functions = Functions(self._shards)
         self._binder = Binder()
@@ -74,20 +76,22 @@ class Engine:
         self._compiled: dict[tuple[object, ...], tuple[BoundQuery, GearsPlan]] = {}
 
     def run(self, text: str, parameters: Parameters = None, progress: Progress | None = None) -> Answer:
-        """Run one statement; when slots move or functions change meanwhile, run it again."""
+        """Run one statement; when slots move, shards die or functions change meanwhile, run it again."""
         statement = _parsed(text)
-        for tries_left in reversed(range(TRIES)):
+        patience = Patience(self._timeout)
+        tries_left = TRIES
+        while True:
             try:
-                return self._run(statement, parameters, progress)
-            except SlotsNotCoveredError:
-                if not tries_left:
+                return self._run(statement, parameters, progress, patience)
+            except (SlotsNotCoveredError, ShardUnreachableError) as error:
+                if not isinstance(statement, Query | Explain):
                     raise
-                self._shards.refresh()
+                patience.recover(self._shards, error)
             except FunctionChangedError:
+                tries_left -= 1
                 if not tries_left:
                     raise
                 self.functions.refresh()
-        raise AssertionError
 
     def close(self) -> None:
         """Disconnect."""
@@ -95,10 +99,12 @@ class Engine:
         self._binder.close()
         self._merger.close()
 
-    def _run(self, statement: Statement, parameters: Parameters, progress: Progress | None) -> Answer:
+    def _run(
+        self, statement: Statement, parameters: Parameters, progress: Progress | None, patience: Patience
+    ) -> Answer:
         match statement:
             case Query():
-                return self._query(statement, parameters, progress)
+                return self._query(statement, parameters, progress, patience)
             case Explain():
                 _, plan = self._compile(statement.query, parameters)
                 return listing(("plan",), [(line,) for line in explain(plan).splitlines()])
@@ -106,9 +112,11 @@ class Engine:
                 listed = declare(self._tables, self.functions, statement)
                 return listing(listed.names, listed.rows) if listed else Answer()
 
-    def _query(self, query: Query, parameters: Parameters, progress: Progress | None) -> Answer:
+    def _query(
+        self, query: Query, parameters: Parameters, progress: Progress | None, patience: Patience
+    ) -> Answer:
         bound, plan = self._compile(query, parameters)
-        stage = Stage(self._shards, plan, StageStats(), self._timeout, progress, self._session)
+        stage = Stage(self._shards, plan, StageStats(), patience, progress, self._session)
         try:
             table = self._merge(stage)
         except MisfitError as error:

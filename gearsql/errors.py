@@ -13,6 +13,8 @@ Error                       message, position, hint
       │    ├── ModuleMissingError   the module is on some shards only, or asked for and absent
       │    ├── VersionMismatchError shards, or shard and client, run different versions
       │    ├── SlotsNotCoveredError the cluster does not serve every slot
+      │    │    └── SlotsMovedError slots moved while the query ran, and went on moving
+      │    ├── DataReplacedError    the database was emptied, swapped or loaded anew under the query: shard
       │    ├── ResourceLimitError   a bound of the module was reached (memory, stages, queue)
       │    ├── CancelledError       the stage was cancelled or its time was up
       │    ├── HookTimeoutError     a user's function did not return in time; its session was ended
@@ -180,7 +182,9 @@ class ShardError(OperationalError):
 
 
 class ShardUnreachableError(ShardError):
-    """A shard is down, or refuses us."""
+    """A shard is down, or refuses us (`refused`: by our login, so that trying again is no use)."""
+
+    refused = False
 
 
 class ModuleMissingError(ShardError):
@@ -193,6 +197,14 @@ class VersionMismatchError(ShardError):
 
 class SlotsNotCoveredError(OperationalError):
     """The cluster does not serve every slot, so no answer would be whole."""
+
+
+class SlotsMovedError(SlotsNotCoveredError):
+    """Slots moved between shards while the query ran, and did not come to rest in its time."""
+
+
+class DataReplacedError(ShardError):
+    """The database was emptied, swapped or loaded anew while the query read it."""
 
 
 class ResourceLimitError(ShardError):

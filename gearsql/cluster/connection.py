@@ -26,6 +26,8 @@ Word = str | bytes | int | float
 Command = Sequence[Word]
 
 CONNECT_SECONDS = 5.0
+# For answers that take a server no time; a stopped server takes connections and answers nothing.
+ANSWER_SECONDS = 10.0
 CLIENT_NAME = "gearsql"
 # A peer that vanished without a word is noticed after about a minute, however long a stage runs.
 KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
@@ -34,8 +36,9 @@ KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 class Endpoint:
     """How to reach a server: a redis://, rediss:// or unix:// URL and redis-py's connection options."""
 
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any], timeout: float | None = None) -> None:
         """Parse the URL; `options` go before what it says."""
+        self._answer_seconds = ANSWER_SECONDS if timeout is None else min(timeout, ANSWER_SECONDS)
         try:
             settings: dict[str, Any] = {**parse_url(url), **options}
         except ValueError as e:
@@ -54,7 +57,7 @@ class Endpoint:
             connection = self._kind(**settings)
         except (TypeError, ValueError) as e:
             raise InterfaceError(f"bad connection option: {e}") from e
-        return ShardConnection(connection, self._name(settings))
+        return ShardConnection(connection, self._name(settings), self._answer_seconds)
 
     @property
     def host(self) -> str:
@@ -82,10 +85,13 @@ class Endpoint:
 class ShardConnection:
     """One connection to one shard. It may be closed from another thread, which ends a read that waits."""
 
-    def __init__(self, connection: ConnectionInterface, name: str) -> None:
+    def __init__(
+        self, connection: ConnectionInterface, name: str, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         """Connect; the server does not learn of us more than a name."""
         self.name = name
         self._connection = connection
+        self._answer_seconds = answer_seconds
         self._closed = False
         self._do(connection.connect)
         self.ask_all([("CLIENT", "SETNAME", CLIENT_NAME)])
@@ -101,13 +107,13 @@ class ShardConnection:
         self._do(self._connection.send_packed_command, commands, check_health=False)
 
     def read(self) -> Any:
-        """Return the next reply; raise our error for an error reply."""
+        """Return the next reply, however long it takes; raise our error for an error reply."""
         return self._do(self._connection.read_response)
 
     def ask(self, *words: Word) -> Any:
-        """Send one command and return its reply."""
+        """Send one command and return its reply, which takes the server no time."""
         self.send(words)
-        return self.read()
+        return self._do(self._connection.read_response, timeout=self._answer_seconds)
 
     def ask_all(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one write and return all replies; an error reply is returned, not raised."""
@@ -139,7 +145,7 @@ class ShardConnection:
 
     def _read_or_error(self) -> Any:
         try:
-            return self._connection.read_response()
+            return self._connection.read_response(timeout=self._answer_seconds)
         except redis.ResponseError as e:
             return error_from_reply(self.name, e)
         except (redis.RedisError, OSError) as e:

@@ -1,7 +1,8 @@
 """Sends a shard stage to all shards at once and yields the Arrow batches of their answers as they come.
 
-A query counts every slot exactly once: in a cluster each shard tells its slots before and after its stage, on
-the stage's own connection, and the answer stands only if nothing moved and all slots are there once.
+A query counts every slot exactly once: in a cluster each shard is told which slots to count, and tells which
+of them it could not, because they moved. Those are asked for again, wherever they are by then, and what the
+shards ship adds up, since it is rows or partial states.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import pyarrow as pa
 
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.gather import gather
+from gearsql.cluster.patience import GOSSIP_SECONDS, SETTLE_SECONDS, Patience
 from gearsql.cluster.shards import Shards
-from gearsql.cluster.slots import ASK_SLOTS, SlotAccount
-from gearsql.cluster.status import flat
+from gearsql.cluster.slots import ALL_SLOTS, ASK_SLOTS, SlotLedger, moved, parse_slots, slot_spans
+from gearsql.cluster.status import flat, text
 from gearsql.cluster.topology import Shard
 from gearsql.cluster.wire import execute_words, stream_of
 from gearsql.merge.arrival import empty_batch
@@ -49,27 +51,53 @@ def dispatch(
     stage: ShardStage,
     stats: StageStats,
     stage_id: str,
-    timeout: float | None = None,
+    patience: Patience | None = None,
     session: str = "",
 ) -> Iterator[pa.RecordBatch]:
     """Run `stage` on every shard and yield batches; each shard yields at least one, which may be empty.
 
     `session` names the one that its hooks run in (wire.py). Raises the first shard's error after ending the
-    others, SlotsNotCoveredError after the last batch.
+    others, SlotsMovedError after the last batch.
     """
-    account = SlotAccount() if shards.clustered else None
+    patience = patience or Patience()
 
     def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
-        connection.send(*([ASK_SLOTS] if account else []), execute_words(stage_id, stage, session))
-        if account is not None:
-            account.opens(connection.name, connection.read())
+        connection.send(execute_words(stage_id, stage, session))
         yield from _batches(_StageAnswer(connection, stage_id, stats))
-        if account is not None:
-            account.closes(connection.name, connection.ask(*ASK_SLOTS))
 
-    yield from gather(shards, read, timeout)
-    if account is not None:
-        account.check()
+    if shards.clustered:
+        yield from _by_slots(shards, stage, stats, stage_id, patience, session)
+    else:
+        yield from gather(shards, read, patience.left())
+
+
+def _by_slots(
+    shards: Shards, stage: ShardStage, stats: StageStats, stage_id: str, patience: Patience, session: str
+) -> Iterator[pa.RecordBatch]:
+    """Ask for all slots, then for those that were left, until none is."""
+    # The answers of a whole query do not add up: it has to be split for more shards first.
+    whole = len(shards.all) == 1
+    left = ALL_SLOTS
+    while left:
+        ledger = SlotLedger(shards.all, left)
+
+        def read(
+            shard: Shard, connection: ShardConnection, ledger: SlotLedger = ledger
+        ) -> Iterator[pa.RecordBatch]:
+            slots = slot_spans(ledger.of[shard])
+            connection.send(execute_words(stage_id, stage, session, slots))
+            answer = _StageAnswer(connection, stage_id, stats)
+            yield from _batches(answer)
+            ledger.closes(shard, parse_slots(answer.slots_left), connection.ask(*ASK_SLOTS))
+
+        yield from gather(shards, read, patience.left(), [shard for shard in shards.all if ledger.of[shard]])
+        left = ledger.settle()
+        if left and (
+            whole or not patience.waits(SETTLE_SECONDS if ledger.is_moving(left) else GOSSIP_SECONDS)
+        ):
+            raise moved(left)
+        if left:
+            shards.refresh()
 
 
 def new_stage_id() -> str:
@@ -85,6 +113,7 @@ class _StageAnswer:
         self._stage_id = stage_id
         self._stats = stats
         self._waiting = True
+        self.slots_left = ""
 
     def next_frame(self) -> bytes | None:
         """Read a frame and ask for the next one at once, so that the shard works while we decode."""
@@ -95,7 +124,9 @@ class _StageAnswer:
         if self._waiting:
             self._connection.send(("GEARSQL.FETCH", self._stage_id))
         else:
-            self._stats.add(flat(told))
+            stats = flat(told)
+            self._stats.add(stats)
+            self.slots_left = text(stats["slots_left"])
         return bytes(frame)
 
 

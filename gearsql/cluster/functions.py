@@ -150,7 +150,8 @@ class Functions:
         """Ask all shards; the first error is raised."""
 
         def ask(_: Shard, connection: ShardConnection) -> Iterator[None]:
-            connection.ask(*words)
+            connection.send(words)
+            connection.read()  # A session that compiles and imports takes its time.
             yield None
 
         list(gather(self._shards, ask))

@@ -7,7 +7,7 @@ slows the shards down instead of filling memory.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Generic, TypeVar
@@ -22,31 +22,40 @@ Read = Callable[[Shard, ShardConnection], Iterator[T]]
 
 QUEUED_PER_SHARD = 4
 CHECK_SECONDS = 0.1
+# A stopped server keeps its connections; after so long without a word, others are asked about it.
+SILENT_SECONDS = 2.0
 
 
 class _End:
     """A shard has yielded everything."""
 
 
-def gather(shards: Shards, read: Read[T], timeout: float | None = None) -> Iterator[T]:
+def gather(
+    shards: Shards, read: Read[T], timeout: float | None = None, only: Collection[Shard] | None = None
+) -> Iterator[T]:
     """Run `read` on every shard concurrently and yield its items, those of one shard in their order.
 
     The first error is raised here and the other shards' connections are closed, which frees their stages;
-    so does abandoning the iterator (Ctrl-C, close()). `timeout` bounds the whole in seconds.
+    so does abandoning the iterator (Ctrl-C, close()). `timeout` bounds the whole in seconds. A shard that
+    is silent for long, and was replaced meanwhile, is not waited for (SlotsMovedError).
     """
-    return _Gathering(shards, read, timeout).items()
+    return _Gathering(shards, read, timeout, shards.all if only is None else only).items()
+
+
+def _thread_name(connection: ShardConnection) -> str:
+    return f"gearsql {connection.name}"
 
 
 class _Gathering(Generic[T]):
-    def __init__(self, shards: Shards, read: Read[T], timeout: float | None) -> None:
-        self._read = read
+    def __init__(self, shards: Shards, read: Read[T], timeout: float | None, only: Collection[Shard]) -> None:
+        self._shards, self._read = shards, read
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._stop = Event()
-        self._queue: Queue[T | _End | BaseException] = Queue(QUEUED_PER_SHARD * len(shards.all))
-        self._busy = {shard: shards.connection(shard) for shard in shards.all}
+        self._queue: Queue[T | _End | BaseException] = Queue(QUEUED_PER_SHARD * len(only))
+        self._busy = {shard: shards.connection(shard) for shard in only}
         # Daemons: a process that ends does not wait for a stage.
         self._threads = [
-            Thread(target=self._work, args=pair, daemon=True, name=f"gearsql {pair[1].name}")
+            Thread(target=self._work, args=pair, daemon=True, name=_thread_name(pair[1]))
             for pair in self._busy.items()
         ]
 
@@ -68,6 +77,7 @@ class _Gathering(Generic[T]):
                 self._cancel()
 
     def _next(self) -> T | _End | BaseException:
+        looks = time.monotonic() + SILENT_SECONDS
         while True:
             if self._deadline is not None and time.monotonic() > self._deadline:
                 raise CancelledError("the query's time is up")
@@ -75,6 +85,13 @@ class _Gathering(Generic[T]):
                 return self._queue.get(timeout=CHECK_SECONDS)
             except Empty:
                 self._require_workers()
+            if self._shards.clustered and time.monotonic() > looks:
+                self._shards.require_still(self._waited_for())
+                looks = time.monotonic() + SILENT_SECONDS
+
+    def _waited_for(self) -> list[Shard]:
+        alive = {thread.name for thread in self._threads if thread.is_alive()}
+        return [shard for shard, connection in self._busy.items() if _thread_name(connection) in alive]
 
     def _require_workers(self) -> None:
         if self._queue.empty() and not any(thread.is_alive() for thread in self._threads):

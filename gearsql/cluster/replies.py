@@ -12,6 +12,7 @@ from gearsql.errors import (
     AccessDeniedError,
     CancelledError,
     DataError,
+    DataReplacedError,
     Error,
     FunctionChangedError,
     HookDiedError,
@@ -22,7 +23,7 @@ from gearsql.errors import (
     ResourceLimitError,
     ShardError,
     ShardUnreachableError,
-    SlotsNotCoveredError,
+    SlotsMovedError,
     VersionMismatchError,
 )
 
@@ -35,13 +36,17 @@ def error_from_reply(shard: str, reply: redis.RedisError) -> Error:
     match reply:
         case redis.AuthenticationError():
             message = f"{shard} refuses the user name or password: {reply}"
-            return ShardUnreachableError(message, shard=shard)
+            refused = ShardUnreachableError(message, shard=shard)
+            refused.refused = True
+            return refused
         case redis.exceptions.NoPermissionError():
             return _access_denied(shard, str(reply))
         case redis.BusyLoadingError():
             return ShardError(f"{shard} is loading its data", shard=shard, hint="try again when it is done")
         case redis.exceptions.MovedError() | redis.exceptions.AskError():
-            return SlotsNotCoveredError(f"{shard} does not serve a slot any more that it served before")
+            return SlotsMovedError(f"{shard} does not serve a slot any more that it served before")
+        case redis.exceptions.ClusterDownError():
+            return ShardUnreachableError(f"{shard} says that the cluster is down", shard=shard)
         case redis.ConnectionError() | redis.TimeoutError():
             return ShardUnreachableError(f"cannot reach {shard}: {reply}", shard=shard)
     code, _, text = str(reply).partition(" ")
@@ -68,6 +73,13 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
             return HookDiedError(f"{unescape(text)} (shard {shard})", shard=shard)
         case "GEARSFUNCTION":
             return FunctionChangedError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSMOVED":
+            slots = unescape(text).replace("-", "–").replace(",", ", ")
+            return SlotsMovedError(f"the slots {slots} moved at {shard} while it counted them")
+        case "GEARSREPLICA":
+            return SlotsMovedError(f"{shard} is a replica now, and counts no slots")
+        case "GEARSREPLACED":
+            return DataReplacedError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSLOADING":
             return ShardError(f"{shard}: {unescape(text)}", shard=shard, hint="try again when it is done")
         case "GEARSGONE":

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import closing, suppress
 from typing import Any
 
 from redis.crc import key_slot
 
 from gearsql.cluster.connection import Endpoint, ShardConnection
 from gearsql.cluster.topology import ALONE, Shard, find_shards
-from gearsql.errors import Error, ShardUnreachableError
+from gearsql.errors import Error, ShardUnreachableError, SlotsMovedError
 
 
 class Shards:
     """All shards behind a URL; one thread at a time asks."""
 
-    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
-        """Connect and find the shards; raises when they do not cover all slots."""
-        self._endpoint = Endpoint(url, options or {})
+    def __init__(
+        self, url: str, options: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> None:
+        """Connect and find the shards; raises when they do not cover all slots.
+
+        `timeout` is that of queries: no answer but that to a stage is waited for longer.
+        """
+        self._endpoint = Endpoint(url, options or {}, timeout)
         self._connections: dict[Shard, ShardConnection] = {}
         self.all: tuple[Shard, ...] = ()
         self.refresh()
 
     def refresh(self) -> None:
         """Find the shards anew; asks the URL's server, then those known before."""
-        seed = self._seed()
-        try:
+        with closing(self._first_seed()) as seed:
             found = find_shards(seed, self._endpoint.host)
-        finally:
-            seed.close()
         for shard in set(self._connections) - set(found):
             self._connections.pop(shard).close()
         self.all = found
+
+    def require_still(self, waited_for: Collection[Shard]) -> None:
+        """Raise SlotsMovedError if another server took one's place; asks servers that are not waited for."""
+        seed = self._seed(waited_for)
+        if seed is None:
+            return
+        with closing(seed):
+            found = {(shard.host, shard.port) for shard in find_shards(seed, self._endpoint.host)}
+        for shard in waited_for:
+            if (shard.host, shard.port) not in found:
+                raise SlotsMovedError(f"another server took the place of {shard.host}:{shard.port}")
+
+    def has_replicas(self, name: str | None) -> bool:
+        """Tell whether a replica may take the place of the shard of this name."""
+        return any(f"{shard.host}:{shard.port}" == name and shard.replicas for shard in self.all)
 
     @property
     def clustered(self) -> bool:
@@ -67,13 +85,18 @@ class Shards:
             connection.close()
         self._connections.clear()
 
-    def _seed(self) -> ShardConnection:
+    def _first_seed(self) -> ShardConnection:
         try:
             return self._endpoint.open()
         except ShardUnreachableError:
-            for shard in self.all if self.clustered else ():
-                try:
+            if (seed := self._seed(())) is None:
+                raise
+            return seed
+
+    def _seed(self, but: Collection[Shard]) -> ShardConnection | None:
+        """Return a connection to a known shard, the first that can be reached."""
+        for shard in self.all if self.clustered else ():
+            if shard not in but:
+                with suppress(Error):
                     return self.open(shard)
-                except Error:
-                    continue
-            raise
+        return None

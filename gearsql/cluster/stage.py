@@ -11,6 +11,7 @@ import pyarrow as pa
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.dispatch import StageStats, dispatch, new_stage_id
 from gearsql.cluster.gather import gather
+from gearsql.cluster.patience import Patience
 from gearsql.cluster.portable import read_rows
 from gearsql.cluster.progress import Progress, reported
 from gearsql.cluster.shards import Shards
@@ -27,7 +28,7 @@ class Stage:
     shards: Shards
     plan: GearsPlan
     stats: StageStats
-    timeout: float | None = None
+    patience: Patience
     progress: Progress | None = None
     session: str = ""
 
@@ -39,7 +40,7 @@ class Stage:
         stage_id = new_stage_id()
         with reported(self.shards, stage_id, self.progress):
             yield from dispatch(
-                self.shards, self.plan.shard, self.stats, stage_id, self.timeout, self.session
+                self.shards, self.plan.shard, self.stats, stage_id, self.patience, self.session
             )
 
     def _here(self, merger: Merger) -> Iterator[pa.RecordBatch]:
@@ -49,7 +50,7 @@ class Stage:
     def _read(self) -> Iterator[pa.RecordBatch]:
         (scan,) = self.plan.shard.scans
         total = sum(gather(self.shards, _count)) if self.progress else 0
-        for batch in read_rows(self.shards, scan, self.stats, self.timeout):
+        for batch in read_rows(self.shards, scan, self.stats, self.patience.left()):
             if self.progress:
                 self.progress(min(self.stats.rows_scanned, total), total)
             yield batch

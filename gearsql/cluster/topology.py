@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gearsql.cluster.connection import ShardConnection
@@ -21,6 +21,7 @@ class Shard:
     host: str
     port: int
     slots: tuple[SlotRange, ...]
+    replicas: int = field(default=0, compare=False)
 
 
 ALONE = Shard("", 0, ((0, SLOTS - 1),))
@@ -50,12 +51,16 @@ def _cluster_slots(seed: ShardConnection) -> list[Any]:
 
 def _primaries(entries: Sequence[Any], seed_host: str) -> tuple[Shard, ...]:
     slots: dict[tuple[str, int], list[SlotRange]] = {}
-    for first, last, (host, port, *_), *_replicas in sorted(entries, key=lambda entry: int(entry[0])):
+    replicated: dict[tuple[str, int], int] = {}
+    for first, last, (host, port, *_), *replicas in sorted(entries, key=lambda entry: int(entry[0])):
         # An empty or unknown host means: the one you asked.
         name = seed_host if host in (None, b"", b"?") else host.decode()
         slots.setdefault((name, port), []).append((first, last))
+        replicated[name, port] = len(replicas)
     require_all_slots(span for spans in slots.values() for span in spans)
-    return tuple(Shard(host, port, tuple(spans)) for (host, port), spans in slots.items())
+    return tuple(
+        Shard(host, port, tuple(spans), replicated[host, port]) for (host, port), spans in slots.items()
+    )
 
 
 def require_all_slots(spans: Iterable[SlotRange]) -> None:
@@ -81,17 +86,48 @@ def shown_slots(spans: Iterable[SlotRange]) -> str:
 
 
 @dataclass(frozen=True)
-class OwnSlots:
-    """What one shard itself says about its slots; `moving` are being migrated key by key."""
+class Node:
+    """A node of the cluster as one of them sees it; the greater epoch is right about a slot."""
 
+    id: str
+    epoch: int
     spans: tuple[SlotRange, ...]
-    moving: tuple[int, ...]
 
 
-def own_slots(cluster_nodes: bytes) -> OwnSlots:
+@dataclass(frozen=True)
+class View(Node):
+    """What one shard says about its own slots, and about other nodes; `moving` are migrated key by key."""
+
+    moving: tuple[int, ...] = ()
+    others: tuple[Node, ...] = field(default=(), compare=False)
+
+
+def own_slots(cluster_nodes: bytes) -> View:
     """Read the asked shard's own line of CLUSTER NODES."""
-    line = next(line for line in cluster_nodes.decode().splitlines() if "myself" in line.split(" ")[2])
-    words = line.split(" ")[8:]
-    moving = [int(word.strip("[]").split("-")[0]) for word in words if word.startswith("[")]
-    spans = [word.split("-") for word in words if not word.startswith("[")]
-    return OwnSlots(tuple((int(span[0]), int(span[-1])) for span in spans), tuple(moving))
+    return _own(next(line for line in _lines(cluster_nodes) if _is_own(line)))
+
+
+def read_view(cluster_nodes: bytes) -> View:
+    """Read all of CLUSTER NODES."""
+    lines = _lines(cluster_nodes)
+    own = _own(next(line for line in lines if _is_own(line)))
+    others = tuple(Node(line[0], int(line[6]), _spans(line)) for line in lines if not _is_own(line))
+    return replace(own, others=others)
+
+
+def _lines(cluster_nodes: bytes) -> list[list[str]]:
+    return [line.split(" ") for line in cluster_nodes.decode().splitlines()]
+
+
+def _is_own(line: list[str]) -> bool:
+    return "myself" in line[2]
+
+
+def _own(line: list[str]) -> View:
+    moving = tuple(int(word.strip("[]").split("-")[0]) for word in line[8:] if word.startswith("["))
+    return View(line[0], int(line[6]), _spans(line), moving)
+
+
+def _spans(line: list[str]) -> tuple[SlotRange, ...]:
+    spans = [word.split("-") for word in line[8:] if not word.startswith("[")]
+    return tuple((int(span[0]), int(span[-1])) for span in spans)

@@ -9,8 +9,8 @@ import pytest
 
 import gearsql
 from gearsql.catalog.table import KEY_COLUMN, Column, FieldSource, Glob
-from gearsql.cluster import slots
 from gearsql.cluster.dispatch import StageStats, dispatch, new_stage_id
+from gearsql.cluster.patience import Patience
 from gearsql.cluster.presence import choose_reader
 from gearsql.cluster.progress import reported
 from gearsql.cluster.shards import Shards
@@ -24,7 +24,6 @@ from gearsql.errors import (
     MisfitError,
     ModuleMissingError,
     ShardUnreachableError,
-    SlotsNotCoveredError,
     VersionMismatchError,
 )
 from gearsql.plan.stages import Scan, ShardStage
@@ -65,7 +64,7 @@ def run(
     shards: Shards, sql: str, *columns: Column, timeout: float | None = None
 ) -> tuple[pa.Table, StageStats]:
     stats = StageStats()
-    batches = list(dispatch(shards, stage(sql, *columns), stats, new_stage_id(), timeout))
+    batches = list(dispatch(shards, stage(sql, *columns), stats, new_stage_id(), Patience(timeout)))
     return pa.Table.from_batches(batches), stats
 
 
@@ -149,19 +148,6 @@ def test_progress_ends_with_the_query(shards: Shards) -> None:
         list(dispatch(shards, slow, StageStats(), stage_id))
     assert all(done <= total for done, total in reports)
     assert all(total >= ROWS for _, total in reports)
-
-
-def test_slots_that_move_meanwhile_are_noticed(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = iter(range(100))
-
-    def moving(nodes: bytes) -> object:
-        own = original(nodes)
-        return replace(own, spans=own.spans[1:]) if next(told) >= 3 else own
-
-    original = slots.own_slots
-    monkeypatch.setattr(slots, "own_slots", moving)
-    with pytest.raises(SlotsNotCoveredError, match="served the slots"):
-        run(shards, "SELECT count(*) FROM scan_0")
 
 
 def test_a_shard_killed_while_it_works_is_named() -> None:

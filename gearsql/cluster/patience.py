@@ -1,0 +1,69 @@
+"""How often a query runs again when shards die, move their slots or change places under it, and for how long.
+
+A query only reads, and hands out nothing before its merge is done: running it again is always safe.
+"""
+
+from __future__ import annotations
+
+import time
+
+from gearsql.cluster.shards import Shards
+from gearsql.errors import Error, ShardUnreachableError, SlotsMovedError, SlotsNotCoveredError
+
+SETTLE_SECONDS = 10.0
+"""For slots that move, if the query has no timeout of its own."""
+FAILOVER_SECONDS = 30.0
+"""For a replica to take a dead primary's place; cluster-node-timeout is 15 s by default."""
+GOSSIP_SECONDS = 2.0
+"""For the servers to tell each other what has moved already."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
+
+
+class Patience:
+    """One query's: its deadline, and how long it has waited."""
+
+    def __init__(self, timeout: float | None = None) -> None:
+        """`timeout` is the query's, in seconds."""
+        self._began = time.monotonic()
+        self._timeout = timeout
+        self._pause = FIRST_PAUSE
+        self._lost = 0
+
+    def left(self) -> float | None:
+        """Return the seconds until the query's time is up; None: it has no limit."""
+        return None if self._timeout is None else max(0.0, self._began + self._timeout - time.monotonic())
+
+    def waits(self, seconds: float) -> bool:
+        """Wait a little, longer each time; False after `seconds`, or at the end of the query's own time."""
+        limit = seconds if self._timeout is None else self._timeout
+        if time.monotonic() - self._began + self._pause > limit:
+            return False
+        time.sleep(self._pause)
+        self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
+        return True
+
+    def recover(self, shards: Shards, error: Error) -> None:
+        """Find the shards anew after `error`, so that the query can run again; raise it if that is no use."""
+        while self._allows(shards, error):
+            try:
+                shards.refresh()
+                return
+            except (SlotsNotCoveredError, ShardUnreachableError) as again:
+                error = again
+        raise error
+
+    def _allows(self, shards: Shards, error: Error) -> bool:
+        match error:
+            case SlotsMovedError():
+                return self.waits(SETTLE_SECONDS)
+            case SlotsNotCoveredError():
+                return self.waits(GOSSIP_SECONDS)
+            case ShardUnreachableError(refused=True):
+                return False
+            case ShardUnreachableError():
+                # The first time it may be the connection alone that was lost.
+                self._lost += 1
+                return self._lost == 1 or (shards.has_replicas(error.shard) and self.waits(FAILOVER_SECONDS))
+            case _:
+                return False

@@ -104,7 +104,7 @@ static bool answer_wish(gears_hook_message *m, uint32_t kind, uint64_t started) 
     if (kind == GEARS_LOG) write_log(h, m->name);
     bool answered = kind == GEARS_LOG || answer_execute(m);
     if (!answered && atomic_load(&h->stage->cancelled))
-        gears_stage_fail(h->stage, "GEARSCANCELLED %s", h->stage->cancel_reason);
+        gears_stage_fail_cancelled(h->stage);
     else if (!answered)
         gears_stage_fail(h->stage, "GEARSCANCELLED the server shuts down");
     else if (gears_lock_now() - started > gears_session_timeout_ms * UINT64_C(1000))

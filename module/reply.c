@@ -155,6 +155,15 @@ static bool has_nul(RedisModuleString *string) {
     return strlen(bytes) != length;
 }
 
+/* Redis 7.0 says ERR where a client would be told NOPERM. */
+static bool is_denied(RedisModuleCallReply *reply) {
+    static const char *const old = "ERR acl verification failed";
+    size_t length;
+    if (RedisModule_CallReplyType(reply) != REDISMODULE_REPLY_ERROR) return false;
+    const char *text = RedisModule_CallReplyStringPtr(reply, &length);
+    return length >= strlen(old) && memcmp(text, old, strlen(old)) == 0;
+}
+
 /* v: words as an array; C: checked by the user's ACL; W: no writes; S: nothing that scripts may not; E: errors as
  * replies. Under the server lock. */
 static void call(RedisModuleCtx *ctx, RedisModuleUser *user, words *w, gears_batch_writer *out) {
@@ -166,7 +175,10 @@ static void call(RedisModuleCtx *ctx, RedisModuleUser *user, words *w, gears_bat
         gears_reply_error(out, "ERR the server refused the command");
         return;
     }
-    put_reply(out, reply, 0);
+    if (is_denied(reply))
+        gears_reply_error(out, "NOPERM the user has no right to run this command or to read one of its keys");
+    else
+        put_reply(out, reply, 0);
     RedisModule_FreeCallReply(reply);
 }
 

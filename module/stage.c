@@ -73,7 +73,10 @@ static void free_scan(gears_scan_spec *scan) {
 void gears_stage_release(gears_stage *stage) {
     if (atomic_fetch_sub(&stage->references, 1) != 1) return;
     for (size_t i = 0; i < stage->scan_count; i++) free_scan(&stage->scans[i]);
+    for (size_t i = 0; i < stage->hook_count; i++) gears_function_release(stage->hooks[i]);
     free(stage->scans);
+    free(stage->hooks);
+    free(stage->hook_session.data);
     free(stage->slots);
     free(stage->id);
     free(stage->sql);
@@ -231,13 +234,15 @@ static void reply_frame(RedisModuleCtx *ctx, gears_stage *stage, const gears_buf
     RedisModule_ReplyWithArray(ctx, 3);
     RedisModule_ReplyWithStringBuffer(ctx, (const char *)frame->data, frame->size);
     RedisModule_ReplyWithLongLong(ctx, more);
-    RedisModule_ReplyWithArray(ctx, 12);
+    RedisModule_ReplyWithArray(ctx, 16);
     reply_left(ctx, stage->slots);
     reply_stat(ctx, "rows_scanned", stage->rows_scanned);
     reply_stat(ctx, "keys_skipped", stage->keys_skipped);
     reply_stat(ctx, "misfits", stage->misfits);
     reply_stat(ctx, "scan_us", stage->scan_us);
     reply_stat(ctx, "locked_us", stage->locked_us);
+    reply_stat(ctx, "hook_nulls", stage->hook_nulls);
+    reply_stat(ctx, "hook_us", stage->hook_us);
 }
 
 /* The reply is built here, in the worker: the main thread only links it into the client's output. */

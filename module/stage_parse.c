@@ -3,7 +3,7 @@
  *
  *   GEARSQL.EXECUTE id VERSION v DUCKDB v [SLOTS n (first last)…]
  *       { SCAN error|null|skip (GLOB pattern | TEMPLATE n literal…) NULLS n value… COLUMNS n (name type source)… }…
- *       SQL text
+ *       [HOOKS session n (name hash)…] SQL text
  *
  * Runs on: main thread. */
 #include <stdarg.h>
@@ -205,7 +205,54 @@ static bool decode_slots(decoder *d, gears_stage *stage) {
     return true;
 }
 
-static bool decode(decoder *d, gears_stage *stage) {
+/* A function is known here by that name with that definition, or the stage was planned for another one. */
+static bool decode_hook(decoder *d, gears_stage *stage) {
+    const char *name, *hash;
+    size_t name_length, hash_length;
+    if (!next(d, "function", &name, &name_length) || !next(d, "hash", &hash, &hash_length)) return false;
+    gears_function *function = gears_function_find(name, name_length, hash, hash_length);
+    if (function != NULL) {
+        stage->hooks[stage->hook_count++] = function;
+        return true;
+    }
+    char *shown = gears_escape(name, name_length, 256, false);
+    refuse(d, "GEARSFUNCTION %s(): there is no such function here, or with another definition", shown ? shown : "?");
+    free(shown);
+    return false;
+}
+
+/* Who this server is: its name in the cluster (40 bytes without an end), or its run id. */
+static void name_shard(RedisModuleCtx *ctx, gears_stage *stage) {
+    static char run_id[sizeof stage->shard];
+    const char *node = RedisModule_GetMyClusterID();
+    if (node != NULL) {
+        snprintf(stage->shard, sizeof stage->shard, "%.40s", node);
+        return;
+    }
+    if (*run_id == 0) {
+        RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "server");
+        const char *found = RedisModule_ServerInfoGetFieldC(info, "run_id");
+        if (found != NULL) snprintf(run_id, sizeof run_id, "%s", found);
+        RedisModule_FreeServerInfo(ctx, info);
+    }
+    memcpy(stage->shard, run_id, sizeof run_id);
+}
+
+static bool decode_hooks(decoder *d, RedisModuleCtx *ctx, gears_stage *stage) {
+    size_t count;
+    if (!expect(d, "HOOKS") || !next_bytes(d, "session", &stage->hook_session)) return false;
+    if (stage->hook_session.length > MAX_ID)
+        return refuse(d, "GEARSSTAGE argument %d: the session's name is too long", d->at - 1);
+    if (!next_count(d, "hooks", GEARS_STAGE_HOOKS, 2, &count)) return false;
+    stage->hooks = calloc(count + 1, sizeof(gears_function *));
+    if (stage->hooks == NULL) return refuse(d, "GEARSLIMIT out of memory");
+    name_shard(ctx, stage);
+    while (stage->hook_count < count)
+        if (!decode_hook(d, stage)) return false;
+    return true;
+}
+
+static bool decode(decoder *d, RedisModuleCtx *ctx, gears_stage *stage) {
     if (!next_text(d, "stage id", &stage->id)) return false;
     if (strlen(stage->id) > MAX_ID) return refuse(d, "GEARSSTAGE argument 1: the id is too long");
     if (!decode_version(d, "VERSION", "gearsql", GEARS_VERSION)) return false;
@@ -217,6 +264,7 @@ static bool decode(decoder *d, gears_stage *stage) {
         if (stage->scan_count == MAX_SCANS) return refuse(d, "GEARSSTAGE more than %d scans", MAX_SCANS);
         if (!decode_scan(d, &stage->scans[stage->scan_count++])) return false;
     }
+    if (next_is(d, "HOOKS") && !decode_hooks(d, ctx, stage)) return false;
     if (!expect(d, "SQL") || !next_text(d, "SQL text", &stage->sql)) return false;
     if (d->at != d->argc) return refuse(d, "GEARSSTAGE argument %d is one too many", d->at);
     return true;
@@ -250,17 +298,42 @@ static bool take_user(RedisModuleCtx *ctx, gears_stage *stage) {
     return stage->user.data != NULL;
 }
 
+/* NULL if the caller is nobody. */
+static gears_stage *take_caller(RedisModuleCtx *ctx, gears_stage *stage) {
+    if (!take_user(ctx, stage)) return NULL;
+    stage->client = RedisModule_GetClientId(ctx);
+    stage->database = RedisModule_GetSelectedDb(ctx);
+    return stage;
+}
+
 gears_stage *gears_stage_parse(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, char **error) {
     decoder d = {.argv = argv, .argc = argc, .at = 1, .error = NULL};
     gears_stage *stage = new_stage();
-    bool decoded = stage != NULL && decode(&d, stage);
-    if (decoded && !take_user(ctx, stage)) decoded = refuse(&d, "NOPERM the calling user is unknown");
-    if (decoded) {
-        stage->client = RedisModule_GetClientId(ctx);
-        stage->database = RedisModule_GetSelectedDb(ctx);
-        return stage;
+    if (stage != NULL && decode(&d, ctx, stage)) {
+        if (take_caller(ctx, stage) != NULL) return stage;
+        refuse(&d, "NOPERM the calling user is unknown");
     }
     if (stage != NULL) gears_stage_release(stage);
     *error = d.error ? d.error : strdup("GEARSLIMIT out of memory");
+    return NULL;
+}
+
+gears_stage *gears_stage_for_check(RedisModuleCtx *ctx, gears_function *function, char **error) {
+    gears_stage *stage = new_stage();
+    *error = NULL;
+    if (stage != NULL) {
+        stage->id = strdup("check");
+        stage->sql = strdup("SELECT 0");
+        stage->hooks = calloc(1, sizeof(gears_function *));
+        if (stage->id != NULL && stage->sql != NULL && stage->hooks != NULL) {
+            gears_function_retain(function);
+            stage->hooks[stage->hook_count++] = function;
+            name_shard(ctx, stage);
+            if (take_caller(ctx, stage) != NULL) return stage;
+            *error = strdup("NOPERM the calling user is unknown");
+        }
+        gears_stage_release(stage);
+    }
+    if (*error == NULL) *error = strdup("GEARSLIMIT out of memory");
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "hook.h"
 #include "lock.h"
 #include "scan.h"
 
@@ -59,6 +60,7 @@ static void fail_with_duckdb(gears_stage *stage, const char *message) {
         gears_stage_fail_cancelled(stage);
         return;
     }
+    if (gears_hook_explain(stage, message)) return;
     char *text = gears_escape(message ? message : "unknown error", strlen(message ? message : "unknown error"), 4096,
                               false);
     bool memory = message != NULL && strstr(message, "Out of Memory Error") != NULL;
@@ -151,15 +153,21 @@ static void set_running(gears_stage *stage, duckdb_connection connection) {
     pthread_mutex_unlock(&stage->mutex);
 }
 
+/* Sessions are asked for before the SQL is prepared: DuckDB calls hooks of constants then. */
+static bool open_hooks(worker *w, gears_stage *stage) {
+    return stage->hook_count == 0 || gears_hook_open(stage, w->ctx, w->connection);
+}
+
 /* DuckDB's memory is freed before the last frame is delivered: an answered query holds nothing. */
 static void run_stage(worker *w, gears_stage *stage) {
     execution e;
     memset(&e, 0, sizeof e);
     set_running(stage, w->connection);
     gears_scan_set_stage(stage, w->ctx);
-    bool answered = !atomic_load(&stage->cancelled) && start_statement(w, stage, &e) && write_schema(w, stage, &e) &&
-                    write_rows(w, stage, &e) && gears_scan_close(stage, w->ctx);
+    bool answered = !atomic_load(&stage->cancelled) && open_hooks(w, stage) && start_statement(w, stage, &e) &&
+                    write_schema(w, stage, &e) && write_rows(w, stage, &e) && gears_scan_close(stage, w->ctx);
     end_execution(&e);
+    gears_hook_close(stage);
     set_running(stage, NULL);
     gears_scan_set_stage(NULL, NULL);
     atomic_fetch_add(&rows_total, stage->rows_scanned);

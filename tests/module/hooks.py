@@ -19,11 +19,11 @@ _versions = itertools.count(1)
 def definition_words(function: Function, version: int = 1) -> list[Word]:
     """What stands behind CHECK or SET."""
     types = [type for _, type in function.parameters]
-    return [
-        *(version, function.hash, function.name, "AGGREGATE" if function.kind == "aggregate" else "SCALAR"),
-        *(function.isolation.upper(), "VOLATILE" if function.volatile else "IMMUTABLE"),
-        *("PARAMS", len(types), *types, "RETURNS", function.returns, "DEFINITION", function.definition()),
-    ]
+    kind = "AGGREGATE" if function.kind == "aggregate" else "SCALAR"
+    stability = "VOLATILE" if function.volatile else "IMMUTABLE"
+    words: list[Word] = [version, function.hash, function.name, kind, function.isolation.upper(), stability]
+    words += ["PARAMS", len(types), *types, "RETURNS", function.returns, "DEFINITION", function.definition()]
+    return words
 
 
 class Hook:

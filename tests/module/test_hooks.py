@@ -207,6 +207,27 @@ def test_many_stages_share_a_session(server: Cluster, loaded: redis.Redis) -> No
     assert found == [(sum(range(20_001)),)] * 30
 
 
+COUNTER = """
+n = 0
+def counter():
+    global n
+    n += 1
+    return n
+"""
+
+
+def test_a_session_is_the_users_and_the_functions_or_has_a_name(client: redis.Redis) -> None:
+    counter = scalar(client, "counter", "", "BIGINT", COUNTER, volatile=True)
+    plus = scalar(client, "plus", "BIGINT", "BIGINT", "return a0 + 1")
+
+    def count(*hooks: Hook, session: str = "") -> int:
+        ((found,),) = run_hooks(client, "SELECT h0()", [counter, *hooks], session=session).rows
+        return int(found)
+
+    assert [count(), count(), count(plus), count(), count(plus)] == [1, 2, 1, 3, 2]
+    assert [count(session="a"), count(plus, session="a"), count(session="b")] == [1, 2, 1]
+
+
 # ---- aggregates ----------------------------------------------------------------------------------
 
 SUM = """

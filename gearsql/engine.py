@@ -13,9 +13,9 @@ from gearsql.catalog.function import Known
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
 from gearsql.cluster.declare import declare, located
-from gearsql.cluster.dispatch import StageStats
+from gearsql.cluster.dispatch import StageStats, new_stage_id
 from gearsql.cluster.functions import Functions
-from gearsql.cluster.notes import notes_of
+from gearsql.cluster.notes import hook_notes, notes_of
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.presence import Wanted, choose_reader
 from gearsql.cluster.progress import Progress
@@ -116,6 +116,8 @@ class Engine:
         self, query: Query, parameters: Parameters, progress: Progress | None, patience: Patience
     ) -> Answer:
         bound, plan = self._compile(query, parameters)
+        if not plan.shard.scans:
+            return self._once(plan)
         stage = Stage(self._shards, plan, StageStats(), patience, progress, self._session)
         try:
             table = self._merge(stage)
@@ -125,9 +127,16 @@ class Engine:
         notes = (*self._tables.said(), *notes_of(stage.stats, plan.shard.scans[0]))
         return Answer(plan.columns, table, notes)
 
+    def _once(self, plan: GearsPlan) -> Answer:
+        """Run a query without a table, here."""
+        stats = StageStats()
+        table = self._merger.run_once(plan, new_stage_id(), stats.add_nulls)
+        return Answer(plan.columns, table, hook_notes(stats))
+
     def _merge(self, stage: Stage) -> pa.Table:
         try:
-            return self._merger.merge(stage.plan, stage.batches(self._merger))
+            batches = stage.batches(self._merger)
+            return self._merger.merge(stage.plan, batches, stage.id, stage.stats.add_nulls)
         except BaseException as error:
             # Whatever ends the merge ends the stages as well.
             self._shards.close()

@@ -38,6 +38,10 @@ class StageStats:
     hook_nulls: int = 0
     hook_us: int = 0
 
+    def add_nulls(self, rows: int) -> None:
+        """Add rows that ON ERROR NULL made NULL in this client."""
+        self.hook_nulls += rows
+
     def add(self, told: dict[str, Any]) -> None:
         """Add one shard's."""
         for field in fields(self):

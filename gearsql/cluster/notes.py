@@ -17,10 +17,14 @@ def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
     if stats.keys_skipped:
         keys, were = _count(stats.keys_skipped, "key"), _were(stats.keys_skipped)
         notes.append(f"{keys} of another type than hash {were} left out")
-    if stats.hook_nulls:
-        rows = _count(stats.hook_nulls, "row")
-        notes.append(f"a function failed for {rows} and gave NULL, as its ON ERROR NULL says")
-    return tuple(notes)
+    return (*notes, *hook_notes(stats))
+
+
+def hook_notes(stats: StageStats) -> tuple[str, ...]:
+    """Return a sentence for the rows that a function with ON ERROR NULL failed for."""
+    if not stats.hook_nulls:
+        return ()
+    return (f"a function failed for {_count(stats.hook_nulls, 'row')}: NULL, as its ON ERROR NULL says",)
 
 
 def _count(number: int, what: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -31,21 +31,20 @@ class Stage:
     patience: Patience
     progress: Progress | None = None
     session: str = ""
+    id: str = field(default_factory=new_stage_id)
 
     def batches(self, merger: Merger) -> Iterator[pa.RecordBatch]:
         """Yield what the stage ships, at least one batch; closing the iterator ends the stage everywhere."""
         return self._in_servers() if self.plan.reader == "module" else self._here(merger)
 
     def _in_servers(self) -> Iterator[pa.RecordBatch]:
-        stage_id = new_stage_id()
-        with reported(self.shards, stage_id, self.progress):
-            yield from dispatch(
-                self.shards, self.plan.shard, self.stats, stage_id, self.patience, self.session
-            )
+        with reported(self.shards, self.id, self.progress):
+            shard, how = self.plan.shard, (self.patience, self.session)
+            yield from dispatch(self.shards, shard, self.stats, self.id, *how)
 
     def _here(self, merger: Merger) -> Iterator[pa.RecordBatch]:
         with closing(Arrival(self._read())) as rows, rows.faults():
-            yield from merger.run_local(self.plan.shard, [rows.reader()])
+            yield from merger.run_local(self.plan.shard, [rows.reader()], self.id, self.stats.add_nulls)
 
     def _read(self) -> Iterator[pa.RecordBatch]:
         (scan,) = self.plan.shard.scans

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from importlib import import_module
 from types import TracebackType
 from typing import Self
 
@@ -14,9 +15,11 @@ from gearsql.errors import InternalError
 from gearsql.merge.arrival import Arrival, empty_batch
 from gearsql.merge.database import open_database
 from gearsql.merge.faults import named_faults
+from gearsql.merge.hooks import HookRunner, Sandbox
 from gearsql.merge.states import type_states
 from gearsql.plan.stages import GearsPlan, MergeStage, ShardStage
 from gearsql.sql.bound import ResultColumn
+from gearsql.sql.hooks import Hooks, bindable, hooks_in
 
 # Arrow makes a TUPLE a STRUCT, whose values compare alike.
 NOT_IN_ARROW = ("TUPLE(",)
@@ -25,9 +28,13 @@ NOT_IN_ARROW = ("TUPLE(",)
 class Merger:
     """Holds a locked-down DuckDB; one for each gearsql connection. Several threads may call it at once."""
 
-    def __init__(self, memory_limit: str | None = None) -> None:
-        """`memory_limit` is DuckDB's, such as '2GB'; by default 80 % of the machine's memory."""
+    def __init__(self, memory_limit: str | None = None, sandbox: Callable[[], Sandbox] | None = None) -> None:
+        """`memory_limit` is DuckDB's, such as '2GB'; by default 80 % of the machine's memory.
+
+        `sandbox` opens what users' functions run in, by default a process.
+        """
         self._database = open_database(memory_limit)
+        self._hooks = HookRunner(self._database, sandbox or _process)
 
     def __enter__(self) -> Self:
         return self
@@ -39,35 +46,76 @@ class Merger:
 
     def close(self) -> None:
         """Free DuckDB and all that it holds."""
+        self._hooks.close()
         self._database.close()
 
-    def merge(self, plan: GearsPlan, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    def merge(
+        self,
+        plan: GearsPlan,
+        batches: Iterable[pa.RecordBatch],
+        query: str = "",
+        nulls: Callable[[int], None] | None = None,
+    ) -> pa.Table:
         """Make the answer from the batches of all shards, in any order, at least one of them.
 
         `batches` is always read to its end, whatever the query's LIMIT, and may be read on another thread; an
         error that it raises is raised here. The table has the plan's names (repeated ones, too), and Arrow's
-        types as DuckDB gives them with arrow_lossless_conversion.
+        types as DuckDB gives them with arrow_lossless_conversion. `query` is its id for users' functions,
+        `nulls` is told how many rows ON ERROR NULL made NULL here.
         """
         with closing(Arrival(batches)) as arrival:
             if plan.merge is None:
                 table = pa.Table.from_batches(arrival, arrival.schema)
             else:
-                with self._database.cursor() as cursor, arrival.faults(), named_faults():
+                running = self._hooks.running(_hooks(plan, plan.merge), query, nulls)
+                with running, self._database.cursor() as cursor, arrival.faults(), named_faults():
                     table = _run(cursor, plan.shard, plan.merge, plan.columns, arrival)
             arrival.drain()
         return table.rename_columns([column.name for column in plan.columns])
 
+    def run_once(
+        self, plan: GearsPlan, query: str = "", nulls: Callable[[int], None] | None = None
+    ) -> pa.Table:
+        """Make the answer of a query without a table, as merge() does."""
+        merge = plan.merge
+        assert merge is not None
+        with (
+            self._hooks.running(merge.hooks, query, nulls),
+            self._database.cursor() as cursor,
+            named_faults(),
+        ):
+            answer = cursor.sql(bindable(merge.sql, merge.hooks))
+            return _typed(answer, merge, plan.columns)
+
     def run_local(
-        self, stage: ShardStage, relations: Sequence[pa.RecordBatchReader]
+        self,
+        stage: ShardStage,
+        relations: Sequence[pa.RecordBatchReader],
+        query: str = "",
+        nulls: Callable[[int], None] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Run a shard stage here, over a reader for each of its scans; yields at least one batch.
 
         A relation has the scan's columns; of a scan without columns, one column of any name and type.
         """
-        with self._database.cursor() as cursor, named_faults():
+        called = hooks_in(stage.sql, stage.hooks)
+        running = self._hooks.running(called, query, nulls)
+        with running, self._database.cursor() as cursor, named_faults():
             for index, relation in enumerate(relations):
                 cursor.register(f"scan_{index}", relation)
-            yield from _at_least_one(cursor.sql(stage.sql).to_arrow_reader())
+            yield from _at_least_one(cursor.sql(bindable(stage.sql, called)).to_arrow_reader())
+
+
+def _process() -> Sandbox:
+    # Imported late: few queries call functions here.
+    sandbox: Sandbox = import_module("gearsql.shard.sandbox").Sandbox()
+    return sandbox
+
+
+def _hooks(plan: GearsPlan, merge: MergeStage) -> Hooks:
+    """The functions that the merge's SQL names: where states get their types it has the shards' in it."""
+    texts = [merge.sql, *([plan.shard.sql] if merge.states else [])]
+    return tuple(dict.fromkeys(known for text in texts for known in hooks_in(text, plan.shard.hooks)))
 
 
 def _run(
@@ -81,7 +129,11 @@ def _run(
         answer = cursor.sql(type_states(cursor, shard, merge, arrival.reader()))
     else:
         cursor.register(merge.relation, arrival.reader())
-        answer = cursor.sql(merge.sql)
+        answer = cursor.sql(bindable(merge.sql, merge.hooks))
+    return _typed(answer, merge, columns)
+
+
+def _typed(answer: duckdb.DuckDBPyRelation, merge: MergeStage, columns: Sequence[ResultColumn]) -> pa.Table:
     for found, column in zip(answer.types, columns, strict=True):
         if str(found) != column.type and not any(kind in column.type for kind in NOT_IN_ARROW):
             raise InternalError(f"the merge gives {found} for {column.type}: {merge.sql}")

@@ -21,14 +21,14 @@ from gearsql.sql.functions import known_functions
 from gearsql.sql.hooks import Hooks, aggregates_among, hooks_in
 
 
-def split_rows(bound: BoundQuery) -> tuple[str, MergeStage]:
-    """Return the SQL of the shards, and what runs once."""
-    if bound.tree is None or not bound.hooks or volatiles(bound.hooks):
-        return _bare(bound), MergeStage(bound.table.name, bound.text, hooks=bound.hooks)
-    try:
-        return _with_calls(bound.tree, bound)
-    except RowsNeeded:
-        return _bare(bound), MergeStage(bound.table.name, bound.text, hooks=bound.hooks)
+def split_rows(bound: BoundQuery, *, here: bool) -> tuple[str, MergeStage]:
+    """Return the SQL of the shards, and what runs once. `here`: both run in this client."""
+    if bound.tree is not None and bound.hooks and not here and not volatiles(bound.hooks):
+        try:
+            return _with_calls(bound.tree, bound)
+        except RowsNeeded:
+            pass
+    return _bare(bound, here), MergeStage(bound.table.name, bound.text, hooks=bound.hooks)
 
 
 def volatiles(hooks: Hooks) -> list[str]:
@@ -36,12 +36,14 @@ def volatiles(hooks: Hooks) -> list[str]:
     return [known.function.name for known in hooks if known.function.volatile]
 
 
-def _bare(bound: BoundQuery) -> str:
+def _bare(bound: BoundQuery, here: bool) -> str:
     """The columns that are read, of the rows that pass the filter if there is a tree to take it from."""
     # Without a column the rows have to be counted all the same.
     columns = [quote(name) for name in bound.reads] or ["true AS counted"]
     filter_ = where(bound.tree) if bound.tree and not bound.exploded else ""
-    return select(columns, SOURCE, "" if volatiles(hooks_in(filter_, bound.hooks)) else filter_)
+    called = hooks_in(filter_, bound.hooks)
+    # Here, what the merge calls is not called by the rows that it reads.
+    return select(columns, SOURCE, "" if volatiles(called) or (here and called) else filter_)
 
 
 def _with_calls(tree: exp.Select, bound: BoundQuery) -> tuple[str, MergeStage]:

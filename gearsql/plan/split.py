@@ -38,7 +38,7 @@ def split(bound: BoundQuery, shards: int, reader: Reader) -> GearsPlan:
         shard, text, ships = _split_tree(bound, 1 if reader == "portable" else shards)
         stage = MergeStage(RELATION, text, EXPORT in shard, hooks_in(text, bound.hooks)) if text else None
     except RowsNeeded as reason:
-        shard, stage = split_rows(bound)
+        shard, stage = split_rows(bound, here=reader == "portable")
         ships = f"rows, because {reason}"
     stages = ShardStage((_scan(bound),), shard, bound.hooks), stage
     return GearsPlan(reader, *stages, bound.columns, ships, shards, _filter(bound))

@@ -68,10 +68,10 @@ class State:
     def merged(self, column: str) -> exp.Expression:
         """Return the aggregate's value from the states in `column`; NULLs there are no states."""
         states: exp.Expression = exp.Anonymous(
-            this=self.merge or "combine_aggr", expressions=[exp.column(column)]
+            this=(self.merge or "combine_aggr").upper(), expressions=[exp.column(column)]
         )
         if self.merge is None:
-            return exp.Anonymous(this="finalize", expressions=[states])
+            return exp.Anonymous(this="FINALIZE", expressions=[states])
         if self.name in _COUNT_TYPES:
             counted = exp.Coalesce(this=states, expressions=[exp.Literal.number(0)])
             return exp.cast(counted, _COUNT_TYPES[self.name], dialect="duckdb")

@@ -19,7 +19,8 @@ def quote(name: str) -> str:
 
 def sql(node: exp.Expression) -> str:
     """Write an expression; the same expression gives the same text."""
-    return node.sql(dialect="duckdb")
+    # Not in capitals: of those DuckDB would fold ASCII only.
+    return node.sql(dialect="duckdb", normalize_functions=False)
 
 
 def where(tree: exp.Select) -> str:

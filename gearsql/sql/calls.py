@@ -13,13 +13,16 @@ from gearsql.sql.tokens import Token, tokens
 # Bare, these words open a clause. After AS or :: stands no call, after a dot one of another form.
 _CLAUSES = frozenset({"filter", "over", "within"})
 _NO_CALL_AFTER = frozenset({"AS", "::", "."})
+_QUANTIFIERS = frozenset({"DISTINCT", "ALL"})
+_DIRECTIONS = frozenset({"ASC", "DESC", "NULLS", "FIRST", "LAST"})
+_DEPTH = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
 @dataclass(frozen=True)
 class Call:
-    """`name([DISTINCT] arguments [ORDER BY …]) [FILTER (…)]`; all are offsets, `name` is folded.
+    """`name([DISTINCT] arguments [ORDER BY keys]) [FILTER (…)]`; all are offsets, `name` is folded.
 
-    `inside` is where the arguments begin and end, without DISTINCT and ORDER BY. `end` lies behind FILTER.
+    `inside` is where the arguments begin and end, `keys` are those of ORDER BY. `end` lies behind FILTER.
     """
 
     name: str
@@ -27,6 +30,8 @@ class Call:
     inside: Position
     end: int
     empty: bool
+    distinct: bool
+    keys: tuple[Position, ...]
 
 
 def find_calls(text: str, names: Collection[str]) -> Iterator[Call]:
@@ -51,27 +56,40 @@ def _name(token: Token) -> str | None:
 
 
 def _call(found: Sequence[Token], index: int) -> Call:
-    opened = index + 1
+    name, opened = _name(found[index]), index + 1
+    assert name is not None
     closed = _closing(found, opened)
-    first = opened + 1
-    if found[first].text.upper() in ("DISTINCT", "ALL"):
-        first += 1
+    word = found[opened + 1].text.upper()
+    first = opened + (2 if word in _QUANTIFIERS else 1)
     order = _order(found, first, closed)
     end, after = closed, closed + 1
     if after + 1 < len(found) and found[after].text.upper() == "FILTER" and found[after + 1].text == "(":
         end = _closing(found, after + 1)
-    name = _name(found[index])
-    assert name is not None
     return Call(
         name,
         found[index].position,
-        Position(
-            found[first].position.start,
-            found[order - 1].position.end if order > first else found[first].position.start,
-        ),
+        _span(found[first:order]) if order > first else Position(*[found[first].position.start] * 2),
         found[end].position.end,
         order == first,
+        word == "DISTINCT",
+        tuple(_keys(found[order + 2 : closed])),
     )
+
+
+def _span(part: Sequence[Token]) -> Position:
+    return Position(part[0].position.start, part[-1].position.end)
+
+
+def _keys(part: Sequence[Token]) -> Iterator[Position]:
+    """The spans of ORDER BY's keys, without their directions."""
+    start = 0
+    for end in [*(place for place, token in _outermost(part) if token.text == ","), len(part)]:
+        key = list(part[start:end])
+        while key and key[-1].text.upper() in _DIRECTIONS:
+            key.pop()
+        if key:
+            yield _span(key)
+        start = end + 1
 
 
 def _closing(found: Sequence[Token], opened: int) -> int:
@@ -86,10 +104,16 @@ def _closing(found: Sequence[Token], opened: int) -> int:
 
 def _order(found: Sequence[Token], first: int, closed: int) -> int:
     """Where the ORDER BY of the call itself stands; else where the call closes."""
-    depth = 0
-    for index in range(first, closed):
-        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(found[index].text, 0)
-        ordered = found[index].text.upper() == "ORDER" and found[index + 1].text.upper() == "BY"
-        if depth == 0 and ordered:
-            return index
+    for place, token in _outermost(found[first:closed]):
+        if token.text.upper() == "ORDER" and found[first + place + 1].text.upper() == "BY":
+            return first + place
     return closed
+
+
+def _outermost(part: Sequence[Token]) -> Iterator[tuple[int, Token]]:
+    """The tokens that stand in no parentheses or brackets."""
+    depth = 0
+    for place, token in enumerate(part):
+        depth += _DEPTH.get(token.text, 0)
+        if depth == 0:
+            yield place, token

@@ -75,13 +75,12 @@ def bindable_edits(text: str, hooks: Iterable[Known]) -> list[Edit]:
     edits = []
     for call in find_calls(text, forms):
         name, form = forms[call.name]
-        start, end = call.inside.start, call.inside.end
-        edits += [
-            Edit(call.at, f"{quoted(name + form)}(list"),
-            Edit(Position(start, start), f"{quoted(name + ROW)}("),
-            Edit(Position(end, end), ")"),
-            Edit(Position(call.end, call.end), ")"),
-        ]
+        edits.append(Edit(call.at, f"{quoted(name + form)}(list"))
+        # DuckDB orders distinct values by themselves only, and these are rows.
+        for place in (call.inside, *(call.keys if call.distinct else ())):
+            edits.append(Edit(Position(place.start, place.start), f"{quoted(name + ROW)}("))
+            edits.append(Edit(Position(place.end, place.end), ")"))
+        edits.append(Edit(Position(call.end, call.end), ")"))
     return edits
 
 

@@ -42,7 +42,7 @@ def write_from(tree: exp.Select, source: str) -> str:
     """Return the text of a tree over another source, which is any SQL that may follow FROM."""
     moved = tree.copy()
     moved.set("from_", exp.From(this=exp.Var(this=source)))
-    return moved.sql("duckdb")
+    return moved.sql("duckdb", normalize_functions=False)
 
 
 def _hide(node: Any) -> Any:
@@ -63,5 +63,4 @@ def _is_hidden(call: Node) -> bool:
 
 
 def _needs_quotes(name: str) -> bool:
-    # sqlglot writes names without quotes in capitals, of which DuckDB folds ASCII only.
-    return name in known_functions().keywords or not name.isascii()
+    return name in known_functions().keywords

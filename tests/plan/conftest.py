@@ -18,8 +18,11 @@ from gearsql.plan.split import split
 from gearsql.plan.stages import GearsPlan, ShardStage
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery
+from gearsql.sql.hooks import bindable, called_names
 from gearsql.sql.parse import parse
+from gearsql.sql.sources import NO_TABLE
 from gearsql.sql.statements import Query
+from tests.plan.users import KNOWN, InProcess, declare
 
 COLUMNS = {
     "g": "VARCHAR",
@@ -87,7 +90,8 @@ class Play:
         """Bind a query."""
         statement = parse(query)
         assert isinstance(statement, Query)
-        return self.binder.bind(statement, self.table)
+        hooks = {name: KNOWN[name] for name in called_names(statement.syntax) if name in KNOWN}
+        return self.binder.bind(statement, self.table if statement.table_name else NO_TABLE, None, hooks)
 
     def answer(self, query: str, spread: str) -> pa.Table:
         """Run a query over one way to spread the rows."""
@@ -98,7 +102,7 @@ class Play:
     def check(self, query: str, *spreads: str, ordered: bool = False) -> None:
         """Assert that the answer over each spread (default: all) is DuckDB's own: names, types and rows."""
         bound = self.bound(query)
-        relation = self.oracle.sql(bound.text)
+        relation = self.oracle.sql(bindable(bound.text, bound.hooks))
         types, expected = [str(type_) for type_ in relation.types], relation.fetchall()
         for spread in spreads or SPREADS:
             answer = self.answer(query, spread)
@@ -119,7 +123,7 @@ def run_stage(shard: duckdb.DuckDBPyConnection, stage: ShardStage) -> Iterator[p
     (scan,) = stage.scans
     columns = ", ".join(f'"{column.name}"' for column in scan.columns) or "true AS counted"
     shard.execute(f"CREATE OR REPLACE TEMP VIEW scan_0 AS SELECT {columns} FROM part")
-    table = shard.sql(stage.sql).to_arrow_table()
+    table = shard.sql(bindable(stage.sql, stage.hooks)).to_arrow_table()
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=64)
@@ -170,17 +174,19 @@ def play() -> Iterator[Play]:
     oracle = duckdb.connect()
     oracle.execute("SET TimeZone = 'UTC'; SET arrow_lossless_conversion = true")
     oracle.execute(ROWS)
+    declare(oracle, KNOWN.values())
     columns = tuple(Column(name, type_, FieldSource(name.encode())) for name, type_ in COLUMNS.items())
     table = Table("t", Glob(b"t:*"), columns, declared=True)
     rows = oracle.sql("FROM t").to_arrow_table()
     spreads = {name: [_shard(rows, spread, i) for i in range(n)] for name, (n, spread) in SPREADS.items()}
-    with Binder() as binder, Merger() as merger:
+    with Binder() as binder, Merger(sandbox=InProcess) as merger:
         yield Play(oracle, table, binder, merger, spreads)
 
 
 def _shard(rows: pa.Table, spread: str, index: int) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"arrow_lossless_conversion": "true", "threads": 1})
     connection.execute("SET TimeZone = 'UTC'")
+    declare(connection, KNOWN.values())
     connection.register("all_rows", rows)
     connection.execute(f"CREATE TABLE part AS FROM all_rows WHERE ({spread}) = {index}")
     connection.unregister("all_rows")

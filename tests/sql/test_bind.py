@@ -8,7 +8,7 @@ import pytest
 from sqlglot import exp
 
 from gearsql.catalog.table import Table
-from gearsql.errors import Error, Position, ProgrammingError, TypeMismatchError, UnknownFunctionError
+from gearsql.errors import Position, ProgrammingError, TypeMismatchError, UnknownFunctionError
 from gearsql.sql.bind import Binder, bind
 from gearsql.sql.bound import BoundQuery, ResultColumn
 from gearsql.sql.parse import parse

@@ -14,9 +14,6 @@
 #include "command.h"
 #include "function.h"
 
-gears_stage *gears_stage_for_check(RedisModuleCtx *ctx, gears_function *function, char **error)
-    __attribute__((weak)); /* until it is there */
-
 /* ---- changes -------------------------------------------------------------------------------------------------- */
 
 static size_t take_words(RedisModuleString **argv, int argc, gears_slice *words) {
@@ -53,7 +50,7 @@ static int check(RedisModuleCtx *ctx, const gears_slice *words, size_t count) {
     char *error = NULL;
     if (!gears_command_may_start(ctx)) return REDISMODULE_OK;
     gears_function *function = gears_function_parse(words, count, &error);
-    gears_stage *stage = function && gears_stage_for_check ? gears_stage_for_check(ctx, function, &error) : NULL;
+    gears_stage *stage = function ? gears_stage_for_check(ctx, function, &error) : NULL;
     if (function != NULL) gears_function_release(function);
     return gears_command_start(ctx, stage, error);
 }

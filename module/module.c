@@ -6,6 +6,7 @@
 #include "command.h"
 #include "duckdb_api.h"
 #include "flush.h"
+#include "hook.h"
 #include "interpreter.h"
 #include "lock.h"
 #include "server.h"
@@ -61,6 +62,7 @@ static const struct {
 } choices[] = {
     {"HOOK_MAIN", "yes", "no", &gears_session_allow_main},
     {"HOOK_PROCESS", "yes", "no", &gears_session_only_processes},
+    {"HOOK_EXECUTE", "read", "no", &gears_hook_execute},
 };
 
 static bool read_number(const char *name, RedisModuleString *argument) {

@@ -34,25 +34,20 @@
     X(PyGILState_Ensure)                                                                                               \
     X(PyGILState_Release)                                                                                              \
     X(PyThreadState_Get)                                                                                               \
-    X(PyThreadState_New)                                                                                               \
     X(PyThreadState_Swap)                                                                                              \
     X(PyThreadState_Clear)                                                                                             \
     X(PyThreadState_DeleteCurrent)                                                                                     \
     X(PyThreadState_Next)                                                                                              \
     X(PyThreadState_GetInterpreter)                                                                                    \
-    X(PyThreadState_SetAsyncExc)                                                                                       \
-    X(PyThread_get_thread_ident)                                                                                       \
     X(PyInterpreterState_ThreadHead)                                                                                   \
     X(PyEval_GetBuiltins)                                                                                              \
     X(PyDict_New)                                                                                                      \
     X(PyDict_SetItemString)                                                                                            \
     X(PyRun_StringFlags)                                                                                               \
     X(PyErr_Clear)                                                                                                     \
-    X(PyErr_WriteUnraisable)                                                                                           \
     X(PyObject_Str)                                                                                                    \
     X(PyUnicode_AsUTF8AndSize)                                                                                         \
     X(Py_DecRef)                                                                                                       \
-    X(PyExc_SystemExit)                                                                                                \
     GEARS_PYTHON_VERSIONED(X)
 
 #define GEARS_DECLARE(name) extern __typeof__(&name) py_##name;

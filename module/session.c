@@ -44,20 +44,19 @@ static void unlink_session(gears_session *session) {
     if (session->is_process) atomic_fetch_sub(&live_processes, 1);
 }
 
-/* `force`: somebody waited for it in vain. */
-static void end_session(gears_session *session, bool force) {
+static void end_session(gears_session *session) {
     unlink_session(session);
     if (session->is_process)
         gears_session_process_kill(session);
     else
-        gears_session_thread_end(session, force);
+        gears_session_thread_end(session);
     if (!session->is_process && session->isolation == GEARS_ISOLATION_SESSION) atomic_fetch_add(&ended_interpreters, 1);
     gears_session_unref(session);
 }
 
 void gears_session_drop(gears_session *session) {
     pthread_mutex_lock(&mutex);
-    if (!atomic_load(&session->lost)) end_session(session, true);
+    if (!atomic_load(&session->lost)) end_session(session);
     pthread_mutex_unlock(&mutex);
 }
 
@@ -66,7 +65,7 @@ static bool end_least_recently_used(void) {
     for (gears_session *session = table; session != NULL; session = session->next)
         if (session->users == 0 && (oldest == NULL || session->last_used < oldest->last_used)) oldest = session;
     if (oldest == NULL) return false;
-    end_session(oldest, false);
+    end_session(oldest);
     return true;
 }
 
@@ -83,7 +82,7 @@ static gears_session *find(gears_isolation isolation, const char *key, size_t le
            (session->isolation != isolation || session->key_length != length || memcmp(session->key, key, length) != 0))
         session = session->next;
     if (session == NULL || !gears_session_is_dead(session)) return session;
-    end_session(session, false); /* it died while nobody looked */
+    end_session(session); /* it died while nobody looked */
     return NULL;
 }
 
@@ -151,8 +150,7 @@ static gears_session *make(gears_stage *stage, gears_isolation isolation, const 
 static bool wait_for_room(gears_stage *stage, uint64_t deadline) {
     const struct timespec step = {.tv_sec = 0, .tv_nsec = STEP_MS * 1000000L};
     if (atomic_load(&stage->cancelled) || gears_session_stopping()) {
-        gears_stage_fail(stage, "GEARSCANCELLED %s",
-                         stage->cancel_reason ? stage->cancel_reason : "the server shuts down");
+        gears_session_fail_cancelled(stage);
         return false;
     }
     if (gears_lock_now() >= deadline) {

@@ -7,8 +7,8 @@
  *
  * A thread runs `from gearsql.shard import session; session.main(<address of the mailbox>)`, and a process the same;
  * main() waits on `turn` (a futex in shared memory: never FUTEX_PRIVATE), answers, and returns once it sees `stop`.
- * An abandoned session of a thread gets `stop`, a wake on `turn`, and one asynchronous SystemExit, so that a loop in
- * plain Python ends; what ignores that, or is deep in C, keeps its thread, and nobody waits for it.
+ * An abandoned session of a thread gets `stop`, with a wake on `turn` and on `stop`; main() has a watcher that interrupts
+ * its hook then. What is deep in C keeps its thread, and nobody waits for it.
  *
  * Processes belong to the supervisor, `<python> -I -m gearsql.shard.supervisor`, spawned at load (and anew, when it is
  * gone, at the next need) in a session of its own (setsid), with default signals, an empty mask, no file but

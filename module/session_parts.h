@@ -33,11 +33,7 @@ struct gears_session {
     gears_session_waiter *first_waiter, **last_waiter; /* under mutex */
     uint64_t largest;                                  /* message since the last lock; by whoever has the turn */
 
-    /* A thread's. `inside`: its interpreter may be visited to interrupt it. Under mutex. */
-    void *interpreter;
-    unsigned long thread;
-    bool inside;
-    unsigned visitors;
+    /* A thread's. */
     char problem[200]; /* what main() died of; written before mailbox->ended */
 
     /* A process's. */
@@ -48,15 +44,17 @@ void gears_session_unref(gears_session *session);
 /* Take it out of the table and end it, if it is still there. Any thread. Takes: the table's mutex. */
 void gears_session_drop(gears_session *session);
 bool gears_session_stopping(void);
+void gears_session_fail_cancelled(gears_stage *stage);
 /* True if nobody will ever answer there. */
 bool gears_session_is_dead(gears_session *session);
 
+/* Wake all who wait on `turn` or `stop`. */
 void gears_mailbox_wake(gears_mailbox *mailbox);
 
 /* Start the session's thread. False: no thread can be had. */
 bool gears_session_thread_start(gears_session *session);
-/* Tell it to end; with `force`, interrupt what it runs. Nobody waits. */
-void gears_session_thread_end(gears_session *session, bool force);
+/* Tell it to end, whatever it does. Nobody waits. */
+void gears_session_thread_end(gears_session *session);
 
 /* Have the supervisor fork a process for the session, with a mailbox of shared memory. NULL, or what is wrong. */
 const char *gears_session_process_start(gears_session *session);

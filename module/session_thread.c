@@ -2,14 +2,14 @@
  *
  * Nobody waits for such a thread: it may be in a loop for ever. It holds a reference to its session, so the mailbox
  * stays as long as it runs. */
+#include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 
 #include "python_api.h"
 #include "session_parts.h"
 
-enum { STACK_BYTES = 16 << 20, VISITOR_STACK_BYTES = 256 << 10 };
+enum { STACK_BYTES = 16 << 20 };
 
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER; /* one interpreter is made at a time */
 
@@ -72,24 +72,6 @@ static void run_main(gears_session *session) {
     if (names != NULL) py_Py_DecRef(names);
 }
 
-/* From here to shut_door() a visitor may come in to interrupt. Holds: the session's GIL. */
-static void open_door(gears_session *session) {
-    pthread_mutex_lock(&session->mutex);
-    session->interpreter = py_PyThreadState_GetInterpreter(py_PyThreadState_Get());
-    session->thread = py_PyThread_get_thread_ident();
-    session->inside = true;
-    pthread_mutex_unlock(&session->mutex);
-}
-
-static void shut_door(gears_session *session) {
-    PyThreadState *state = py_PyEval_SaveThread(); /* a visitor inside waits for the GIL */
-    pthread_mutex_lock(&session->mutex);
-    session->inside = false;
-    while (session->visitors > 0) pthread_cond_wait(&session->changed, &session->mutex);
-    pthread_mutex_unlock(&session->mutex);
-    py_PyEval_RestoreThread(state);
-}
-
 static void say_ended(gears_session *session) {
     uint32_t not_yet = GEARS_ENDED_NOT;
     atomic_compare_exchange_strong(&session->mailbox->ended, &not_yet, GEARS_ENDED_RETURNED);
@@ -114,13 +96,6 @@ static void end_interpreter(PyThreadState *own, PyThreadState *outer) {
 #endif
 }
 
-static void live(gears_session *session) {
-    open_door(session);
-    run_main(session);
-    shut_door(session);
-    say_ended(session);
-}
-
 /* Takes: main GIL, then the session's. */
 static void *thread_main(void *data) {
     gears_session *session = data;
@@ -131,7 +106,7 @@ static void *thread_main(void *data) {
     PyThreadState *outer = py_PyThreadState_Get(), *own = sub ? new_interpreter() : outer;
     if (sub) pthread_mutex_unlock(&making);
     if (own != NULL)
-        live(session);
+        run_main(session);
     else
         snprintf(session->problem, sizeof session->problem, "Python made no interpreter");
     say_ended(session);
@@ -141,48 +116,27 @@ static void *thread_main(void *data) {
     return NULL;
 }
 
-static bool start_thread(void *(*body)(void *), gears_session *session, size_t stack) {
+bool gears_session_thread_start(gears_session *session) {
     pthread_t thread;
     pthread_attr_t attributes;
+    sigset_t most, before;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, stack);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    /* Signals are the server's main thread's, but for those of a crash, which the server reports. */
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    sigfillset(&most);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&most, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &most, &before);
     atomic_fetch_add(&session->references, 1);
-    bool started = pthread_create(&thread, &attributes, body, session) == 0;
+    bool started = pthread_create(&thread, &attributes, thread_main, session) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     if (!started) gears_session_unref(session);
     return started;
 }
 
-bool gears_session_thread_start(gears_session *session) { return start_thread(thread_main, session, STACK_BYTES); }
-
-/* A thread of its own, since it waits for the session's GIL: as long as C code holds that, it cannot interrupt. */
-static void *visitor_main(void *data) {
-    gears_session *session = data;
-    prctl(PR_SET_NAME, "gearsql-visit");
-    pthread_mutex_lock(&session->mutex);
-    bool inside = session->inside;
-    if (inside) session->visitors++;
-    pthread_mutex_unlock(&session->mutex);
-    if (inside) {
-        PyThreadState *state = py_PyThreadState_New(session->interpreter);
-        if (state != NULL) {
-            py_PyEval_RestoreThread(state);
-            py_PyThreadState_SetAsyncExc(session->thread, *py_PyExc_SystemExit);
-            py_PyThreadState_Clear(state);
-            py_PyThreadState_DeleteCurrent();
-        }
-        pthread_mutex_lock(&session->mutex);
-        session->visitors--;
-        pthread_cond_broadcast(&session->changed);
-        pthread_mutex_unlock(&session->mutex);
-    }
-    gears_session_unref(session);
-    return NULL;
-}
-
-void gears_session_thread_end(gears_session *session, bool force) {
+void gears_session_thread_end(gears_session *session) {
     atomic_store(&session->mailbox->stop, 1);
     gears_mailbox_wake(session->mailbox);
-    if (force) start_thread(visitor_main, session, VISITOR_STACK_BYTES);
 }

@@ -24,6 +24,7 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned millisec
 
 void gears_mailbox_wake(gears_mailbox *mailbox) {
     syscall(SYS_futex, &mailbox->turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    if (atomic_load(&mailbox->stop)) syscall(SYS_futex, &mailbox->stop, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 gears_mailbox *gears_session_mailbox(gears_session *session) { return session->mailbox; }
@@ -33,9 +34,9 @@ static bool is_cancelled(gears_stage *stage) {
            (!stage->ending && atomic_load_explicit(&stage->cancelled, memory_order_relaxed));
 }
 
-static void fail_cancelled(gears_stage *stage) {
-    const char *reason = stage->cancel_reason;
-    gears_stage_fail(stage, "GEARSCANCELLED %s", reason ? reason : "the server shuts down");
+void gears_session_fail_cancelled(gears_stage *stage) {
+    if (stage->cancel_reason != NULL) gears_stage_fail_cancelled(stage);
+    gears_stage_fail(stage, "GEARSCANCELLED the server shuts down");
 }
 
 static void fail_escaped(gears_stage *stage, const char *code, const char *text) {
@@ -93,7 +94,7 @@ bool gears_session_lock(gears_session *session, gears_stage *stage) {
     if (lost)
         fail_escaped(stage, "GEARSHOOKDIED", "another query's hook ended the session that this one shares");
     else
-        fail_cancelled(stage);
+        gears_session_fail_cancelled(stage);
     return false;
 }
 
@@ -199,7 +200,7 @@ bool gears_session_exchange(gears_session *session, gears_stage *stage, const ch
     else if (what == LATE)
         fail_late(stage, function, milliseconds);
     else
-        fail_cancelled(stage);
+        gears_session_fail_cancelled(stage);
     if (!answered || !is_between_calls(*kind)) gears_session_abandon(session);
     return false;
 }

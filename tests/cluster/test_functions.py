@@ -1,4 +1,4 @@
-"""Functions are on all shards or on none, and who may define them is a right of its own."""
+"""Functions are on all shards or on none; statements about them; what shards say."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,6 @@ from gearsql.cluster.shards import Shards
 from gearsql.dbapi import Connection
 from gearsql.embedded import Cluster
 from gearsql.errors import (
-    AccessDeniedError,
     FunctionChangedError,
     FunctionDefinitionError,
     FunctionExistsError,
@@ -280,53 +279,6 @@ def test_the_decorator_defines_and_leaves_the_function_as_it_is(connection: Conn
         connection.create_function(add_one)
     assert raised.value.hint == "replace=True"
     connection.create_function(add_one, replace=True)
-
-
-@pytest.fixture
-def user(cluster: Cluster, functions: Functions) -> Iterator[Any]:
-    functions.define(function("present"))
-
-    def connect(*rights: str) -> Connection:
-        for port in cluster.ports:
-            with redis.Redis(port=port) as client:
-                client.execute_command("ACL", "SETUSER", "caller", "reset", "on", ">x", "~*", *rights)
-        url = cluster.url.replace("redis://", "redis://caller:x@")
-        return gearsql.connect(url)
-
-    yield connect
-    for port in cluster.ports:
-        with redis.Redis(port=port) as client:
-            client.execute_command("ACL", "DELUSER", "caller")
-
-
-SQL = "CREATE OR REPLACE FUNCTION present(x BIGINT) RETURNS BIGINT LANGUAGE python AS 'return x + 1'"
-TOPOLOGY = ("+cluster|slots", "+cluster|nodes")
-
-
-@pytest.mark.parametrize(
-    "rights",
-    [
-        ("+@read",),
-        ("+@all", "-@dangerous"),
-        ("+@all", "-@admin"),
-        ("+@all", "-gearsql.define", "-gearsql.undefine"),
-    ],
-)
-def test_defining_and_dropping_take_a_right_of_their_own(user: Any, rights: tuple[str, ...]) -> None:
-    with user(*rights, *TOPOLOGY) as connection:
-        with pytest.raises(AccessDeniedError, match=r"gearsql\.define") as raised:
-            connection.execute(SQL)
-        assert "+gearsql.define" in str(raised.value.hint)
-        with pytest.raises(AccessDeniedError, match=r"gearsql\.undefine"):
-            connection.execute("DROP FUNCTION present")
-        assert [row[0] for row in connection.execute("SHOW FUNCTIONS").fetchall()] == ["present"]
-
-
-def test_the_right_to_define_is_enough(user: Any) -> None:
-    with user("+@read", "+gearsql.define", "+gearsql.undefine", *TOPOLOGY) as connection:
-        connection.execute(SQL)
-        connection.execute("DROP FUNCTION present")
-        assert connection.execute("SHOW FUNCTIONS").fetchall() == []
 
 
 def test_without_the_module_there_are_no_functions(plain_server: Cluster) -> None:

@@ -12,6 +12,7 @@ from gearsql.answer import Answer, listing
 from gearsql.catalog.function import Known
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
+from gearsql.cluster.culprit import name_row
 from gearsql.cluster.declare import declare, located
 from gearsql.cluster.dispatch import StageStats, new_stage_id
 from gearsql.cluster.functions import Functions
@@ -24,6 +25,7 @@ from gearsql.cluster.stage import Stage
 from gearsql.cluster.tables import Tables
 from gearsql.errors import (
     FunctionChangedError,
+    HookError,
     MisfitError,
     ShardUnreachableError,
     SlotsNotCoveredError,
@@ -123,6 +125,10 @@ class Engine:
             table = self._merge(stage)
         except MisfitError as error:
             error.hint = _hint(bound.table, error)
+            raise
+        except HookError as error:
+            if error.shard is not None and error.values is not None:
+                name_row(error, stage, bound)
             raise
         notes = (*self._tables.said(), *notes_of(stage.stats, plan.shard.scans[0]))
         return Answer(plan.columns, table, notes)

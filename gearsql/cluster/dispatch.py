@@ -104,6 +104,19 @@ def _by_slots(
             shards.refresh()
 
 
+def ask_shard(
+    shards: Shards, shard: Shard, stage: ShardStage, timeout: float | None = None, session: str = ""
+) -> list[pa.RecordBatch]:
+    """Return what a stage ships from one shard alone, whatever its slots."""
+    stage_id = new_stage_id()
+
+    def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
+        connection.send(execute_words(stage_id, stage, session))
+        yield from _batches(_StageAnswer(connection, stage_id, StageStats()))
+
+    return list(gather(shards, read, timeout, [shard]))
+
+
 def new_stage_id() -> str:
     """Return an id that no other stage has, for GEARSQL.CANCEL and STATUS; the shards of a query share it."""
     return uuid.uuid4().hex

@@ -22,12 +22,13 @@ _DEPTH = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 class Call:
     """`name([DISTINCT] arguments [ORDER BY keys]) [FILTER (…)]`; all are offsets, `name` is folded.
 
-    `inside` is where the arguments begin and end, `keys` are those of ORDER BY. `end` lies behind FILTER.
+    `inside` is where `arguments` begin and end, `keys` are those of ORDER BY. `end` lies behind FILTER.
     """
 
     name: str
     at: Position
     inside: Position
+    arguments: tuple[Position, ...]
     end: int
     empty: bool
     distinct: bool
@@ -69,6 +70,7 @@ def _call(found: Sequence[Token], index: int) -> Call:
         name,
         found[index].position,
         _span(found[first:order]) if order > first else Position(*[found[first].position.start] * 2),
+        tuple(map(_span, _items(found[first:order]))),
         found[end].position.end,
         order == first,
         word == "DISTINCT",
@@ -82,13 +84,18 @@ def _span(part: Sequence[Token]) -> Position:
 
 def _keys(part: Sequence[Token]) -> Iterator[Position]:
     """The spans of ORDER BY's keys, without their directions."""
+    for key in map(list, _items(part)):
+        while key[1:] and key[-1].text.upper() in _DIRECTIONS:
+            key.pop()
+        yield _span(key)
+
+
+def _items(part: Sequence[Token]) -> Iterator[Sequence[Token]]:
+    """What stands between commas."""
     start = 0
     for end in [*(place for place, token in _outermost(part) if token.text == ","), len(part)]:
-        key = list(part[start:end])
-        while key and key[-1].text.upper() in _DIRECTIONS:
-            key.pop()
-        if key:
-            yield _span(key)
+        if end > start:
+            yield part[start:end]
         start = end + 1
 
 

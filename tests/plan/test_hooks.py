@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
+
+from gearsql.plan.failing import stages_for_row
+from tests.plan.conftest import run_stage
 
 SCALARS = [
     "SELECT initial(g) FROM t",
@@ -100,3 +104,39 @@ def test_rows(play: Any, query: str) -> None:
 @pytest.mark.parametrize("query", IN_ORDER)
 def test_rows_in_order(play: Any, query: str) -> None:
     play.check(query, ordered=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "function", "values", "found"),
+    [
+        ("SELECT strict(a) FROM t", "strict", [-49], "a = -49"),
+        ("SELECT strict(a) FROM t WHERE h > 0", "strict", [-49], "a = -49 AND h > 0"),
+        ("SELECT g, sum(strict(a)) FROM t GROUP BY g", "strict", [7], "a = 7"),
+        ("SELECT count(*) FROM t WHERE strict(a + 1) = 1 AND b = 2", "strict", [7], "a = 6"),
+        ("SELECT strict(strict(h)) FROM t", "strict", [1], "h = 1"),
+        ("SELECT length_or(s, a) FROM t", "length_or", [None, -44], "s IS NULL AND a = -44"),
+        ("SELECT geometric(x), count(DISTINCT a) FROM t", "geometric", [-5.0], "x = -5"),
+        ("SELECT cents(n), tomorrow(day) FROM t", "tomorrow", [date(2024, 2, 29)], "day = '2024-02-29'"),
+        ("SELECT letter FROM t, letters(lower(s)) WHERE letter > 'a'", "letters", ["s5"], "s = 's5'"),
+        ("SELECT y.letter FROM t, letters(s) x, letters(x.letter) y", "letters", ["5"], "s LIKE '%5%'"),
+        ("SELECT initial(letter) FROM t, letters(s)", "initial", ["7"], "s LIKE '%7%'"),
+    ],
+)
+def test_the_failing_row_is_found(
+    play: Any, query: str, function: str, values: list[Any], found: str
+) -> None:
+    bound = play.bound(query)
+    stages = stages_for_row(bound, play.plan(query, 1).shard, function, values)
+    shard = play.spreads["one"][0]
+    keys = (
+        key for stage in stages for batch in run_stage(shard, stage) for key in batch.column(0).to_pylist()
+    )
+    key = next(keys)
+    rows = play.oracle.sql(f"SELECT _key FROM t WHERE {found}").fetchall()
+    assert (key,) in rows
+
+
+def test_a_row_of_values_beyond_sql_is_not_looked_for(play: Any) -> None:
+    query = "SELECT pair(a, s) FROM t"
+    assert stages_for_row(play.bound(query), play.plan(query).shard, "pair", [1, {"a": 1}]) == []
+    assert stages_for_row(play.bound(query), play.plan(query).shard, "other", [1, "x"]) == []

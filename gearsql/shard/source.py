@@ -32,7 +32,7 @@ def load(function: Function) -> Callable[..., Any]:
     show_lines(function.name, source.text)
     names: dict[str, Any] = {"__name__": f"hook_{function.name}", "__builtins__": builtins}
     try:
-        code = compile(source.module, file_name(function.name), "exec", dont_inherit=True)
+        code = source.code(file_name(function.name))
         exec(code, names)
         return _checked(function, names[source.name])
     except HookFault:

@@ -24,6 +24,7 @@ from gearsql.cluster.shards import Shards
 from gearsql.cluster.stage import Stage
 from gearsql.cluster.tables import Tables
 from gearsql.errors import (
+    CancelledError,
     FunctionChangedError,
     HookError,
     MisfitError,
@@ -89,6 +90,8 @@ class Engine:
                 if not isinstance(statement, Query | Explain):
                     raise
                 patience.recover(self._shards, error)
+            except CancelledError as error:
+                raise patience.reason(error) from error
             except FunctionChangedError:
                 tries_left -= 1
                 if not tries_left:

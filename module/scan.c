@@ -337,6 +337,10 @@ static bool reads_all_keys(RedisModuleUser *user) {
 /* Users change while we wait for the lock: a user that is gone ends the stage, new key patterns hold at once. */
 static bool begin_turn(scan_state *s) {
     int flags = RedisModule_GetContextFlags(s->ctx);
+    if (s->stage->slots != NULL && (flags & REDISMODULE_CTX_FLAGS_SLAVE)) {
+        gears_stage_fail(s->stage, GEARS_REPLICA);
+        return false;
+    }
     if (flags & (REDISMODULE_CTX_FLAGS_LOADING | REDISMODULE_CTX_FLAGS_ASYNC_LOADING |
                  REDISMODULE_CTX_FLAGS_REPLICA_IS_STALE | REDISMODULE_CTX_FLAGS_REPLICA_IS_CONNECTING)) {
         gears_stage_fail(s->stage, "GEARSLOADING the server is loading its data, or is a replica without its primary");

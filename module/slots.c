@@ -15,8 +15,13 @@ static _Atomic uint64_t migration_events;
 static _Atomic int64_t migrations_running;
 static _Atomic uint64_t migrated_us; /* when the last event was */
 
-/* What a migration that failed has brought is thrown away soon after its end, not at once. */
-enum { CLEANING_US = 1000000 };
+static _Atomic uint64_t moved_us; /* when a stage last met slots on the move */
+
+/* What a migration that failed has brought is thrown away soon after its end, not at once. Where one slot moved key
+ * by key, others will: a whole scan would fail again and again. */
+enum { CLEANING_US = 1000000, RESTLESS_US = 5000000 };
+
+static bool is_recent(uint64_t moment, uint64_t span) { return moment != 0 && gears_lock_now() - moment < span; }
 
 /* ---- sets ----------------------------------------------------------------------------------------------------- */
 
@@ -117,9 +122,8 @@ static bool read_own_line(text nodes, gears_slot_state *state) {
 
 /* Redis 8.4 moves slots atomically in a way of its own, which we do not follow: there something may always move. */
 static bool is_migrating(void) {
-    if (RedisModule_ClusterCanAccessKeysInSlot != NULL || atomic_load(&migrations_running) > 0) return true;
-    uint64_t last = atomic_load(&migrated_us);
-    return last != 0 && gears_lock_now() - last < CLEANING_US;
+    return RedisModule_ClusterCanAccessKeysInSlot != NULL || atomic_load(&migrations_running) > 0 ||
+           is_recent(atomic_load(&migrated_us), CLEANING_US);
 }
 
 bool gears_slots_ask(RedisModuleCtx *ctx, gears_slot_state *state) {
@@ -149,9 +153,11 @@ const char *gears_slots_open(gears_slots *slots, RedisModuleCtx *ctx) {
     if (slots->opened) return NULL;
     gears_slot_state *now = &slots->at_start;
     if (!gears_slots_ask(ctx, now)) return "GEARSMOVED the server does not tell its slots";
-    if (!now->primary) return "GEARSREPLICA this node is a replica now: its primary has the slots";
+    if (!now->primary) return GEARS_REPLICA;
     slots->opened = true;
-    slots->by_slot = now->migrating || !is_empty(&now->moving) || !are_equal(&now->owned, &slots->wanted);
+    if (!is_empty(&now->moving)) atomic_store(&moved_us, gears_lock_now());
+    slots->by_slot = now->migrating || is_recent(atomic_load(&moved_us), RESTLESS_US) ||
+                     !are_equal(&now->owned, &slots->wanted);
     return NULL;
 }
 
@@ -180,9 +186,10 @@ char *gears_slots_close(gears_slots *slots, RedisModuleCtx *ctx) {
     gears_slot_state now;
     if (!slots->opened) return NULL;
     if (!gears_slots_ask(ctx, &now)) return strdup("GEARSMOVED the server does not tell its slots");
-    if (!now.primary) return strdup("GEARSREPLICA this node is a replica now: its primary has the slots");
+    if (!now.primary) return strdup(GEARS_REPLICA);
     if (!slots->by_slot && !is_same(&slots->at_start, &now)) {
         gears_slot_set changed = differing(&slots->at_start, &now);
+        atomic_store(&moved_us, gears_lock_now());
         return gears_slots_moved(&changed);
     }
     /* One scan's rows and another's would be of different slots. */

@@ -13,6 +13,8 @@
 
 #include "server.h"
 
+#define GEARS_REPLICA "GEARSREPLICA this node is a replica now: its primary has the slots"
+
 enum { GEARS_SLOT_COUNT = 16384 };
 
 typedef struct gears_slot_set {

@@ -23,8 +23,8 @@ from gearsql.errors import Error
 
 ROWS = 30_000
 SHARDS = 3
-# A scan of 10,000 keys a shard takes half a second this way, whatever the machine: a fault falls into it.
-SLOWLY = {"SLICE_US": 100, "PAUSE_US": 5_000}
+# So a scan of 10,000 keys a shard takes a third of a second, slot by slot a second: a fault falls into it.
+SLOWLY = {"SLICE_US": 300, "PAUSE_US": 12_000}
 NODE_TIMEOUT_MS = 1000
 TIMEOUT = 20.0
 """A query's own, in seconds; one that takes longer than this and a bit hangs."""
@@ -226,6 +226,15 @@ QUESTIONS = (
     Question('SELECT n FROM "row:*"', _judge_rows),
     Question('SELECT g, median(n), count(*) FROM "row:*" GROUP BY g ORDER BY g', _judge_median),
 )
+
+
+def _judge_all_or_none(rows: list[tuple[object, ...]], _: int, __: int) -> str:
+    (told,) = rows
+    return "" if told in ((ROWS, ROWS * (ROWS - 1) // 2), (0, None)) else f"{told[0]} rows"
+
+
+ALL_OR_NONE = (Question('SELECT count(*), sum(n) FROM "row:*"', _judge_all_or_none),)
+"""For a fault that takes all rows away: never some of them."""
 
 
 @dataclass

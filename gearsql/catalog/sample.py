@@ -7,7 +7,7 @@ from typing import Any
 
 from gearsql.catalog.infer import Hash
 from gearsql.catalog.store import Commands
-from gearsql.errors import AccessDeniedError, Error
+from gearsql.errors import AccessDeniedError, Error, SlotsMovedError
 
 SAMPLES_PER_SHARD = 500
 FIRST_COUNT, LAST_COUNT = 500, 20_000
@@ -26,9 +26,9 @@ def sample(connection: Commands, pattern: bytes, wanted: int = SAMPLES_PER_SHARD
 
 
 def _fields(reply: Any) -> list[bytes]:
-    """Return names and values in turn; none for a key that is no hash any more."""
+    """Return names and values in turn; none for a key that is no hash any more, or moves to another shard."""
     if isinstance(reply, Error):
-        if "WRONGTYPE" in reply.message:
+        if "WRONGTYPE" in reply.message or isinstance(reply, SlotsMovedError):
             return []
         if isinstance(reply, AccessDeniedError):
             reply.hint = "to read a table takes the right to all of its keys: ACL SETUSER <user> %R~<pattern>"

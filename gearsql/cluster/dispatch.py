@@ -101,6 +101,7 @@ def _by_slots(
         ):
             raise moved(left)
         if left:
+            patience.trouble = moved(left)
             shards.refresh()
 
 

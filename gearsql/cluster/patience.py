@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from gearsql.cluster.shards import Shards
-from gearsql.errors import Error, ShardUnreachableError, SlotsMovedError, SlotsNotCoveredError
+from gearsql.errors import CancelledError, Error, ShardUnreachableError, SlotsMovedError, SlotsNotCoveredError
 
 SETTLE_SECONDS = 10.0
 """For slots that move, if the query has no timeout of its own."""
@@ -29,6 +29,7 @@ class Patience:
         self._timeout = timeout
         self._pause = FIRST_PAUSE
         self._lost = 0
+        self.trouble: Error | None = None
 
     def left(self) -> float | None:
         """Return the seconds until the query's time is up; None: it has no limit."""
@@ -43,8 +44,13 @@ class Patience:
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
         return True
 
+    def reason(self, cancelled: CancelledError) -> Error:
+        """Return what kept a query that ran out of time from its end: the trouble it was in, if any."""
+        return self.trouble if self.trouble is not None and self.left() == 0.0 else cancelled
+
     def recover(self, shards: Shards, error: Error) -> None:
         """Find the shards anew after `error`, so that the query can run again; raise it if that is no use."""
+        self.trouble = error
         while self._allows(shards, error):
             try:
                 shards.refresh()

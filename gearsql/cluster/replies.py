@@ -43,8 +43,10 @@ def error_from_reply(shard: str, reply: redis.RedisError) -> Error:
             return _access_denied(shard, str(reply))
         case redis.BusyLoadingError():
             return ShardError(f"{shard} is loading its data", shard=shard, hint="try again when it is done")
-        case redis.exceptions.MovedError() | redis.exceptions.AskError():
-            return SlotsMovedError(f"{shard} does not serve a slot any more that it served before")
+        case redis.exceptions.AskError():  # MOVED is one, too.
+            return SlotsMovedError(
+                f"{shard} does not serve the slot {reply.slot_id} any more, as it did before"
+            )
         case redis.exceptions.ClusterDownError():
             return ShardUnreachableError(f"{shard} says that the cluster is down", shard=shard)
         case redis.ConnectionError() | redis.TimeoutError():

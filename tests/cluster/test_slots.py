@@ -1,0 +1,196 @@
+"""Slots that move while a query counts them, in real clusters: each is counted once, or named."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import gearsql
+from gearsql.cluster.patience import Patience
+from gearsql.cluster.slots import (
+    ALL_SLOTS,
+    SlotLedger,
+    moved,
+    parse_slots,
+    slot_set,
+    slot_spans,
+)
+from gearsql.cluster.topology import Shard
+from gearsql.embedded import Cluster
+from gearsql.errors import SlotsMovedError
+from tests.faults.scene import COUNT, RIGHT, fill
+from tests.servers import binary
+
+
+def test_a_set_of_slots_is_its_spans() -> None:
+    spans = [(0, 0), (5, 99), (101, 101), (16_000, 16_383)]
+    assert slot_spans(slot_set(spans)) == spans
+    assert slot_spans(0) == []
+    assert slot_spans(ALL_SLOTS) == [(0, 16_383)]
+    assert parse_slots("0,5-99,101,16000-16383") == slot_set(spans)
+    assert parse_slots("") == 0
+    assert "5–99, 101" in moved(slot_set(spans)).message
+
+
+A, B = Shard("h", 1, ((0, 8191),)), Shard("h", 2, ((8192, 16_383),))
+LINES = {
+    "a": "aa h:1@3 {}master - 0 0 {} connected 0-8191",
+    "b": "bb h:2@4 {}master - 0 0 {} connected 8192-16383",
+}
+
+
+def nodes(own: str, **lines: str) -> bytes:
+    return "\n".join(
+        line.format("myself," if name == own else "", 7) for name, line in (LINES | lines).items()
+    ).encode()
+
+
+def test_what_a_replaced_primary_counted_does_not_stand() -> None:
+    ledger = SlotLedger((A, B), ALL_SLOTS)
+    ledger.closes(A, 0, nodes("a"))
+    heir = "cc h:5@6 {}master - 0 0 9 connected 0-8191"
+    ledger.closes(B, 0, nodes("b", a="aa h:1@3 master,fail - 0 0 7 connected", c=heir))
+    with pytest.raises(SlotsMovedError, match="0–8191"):
+        ledger.settle()
+
+
+def test_what_moved_after_it_was_counted_stands() -> None:
+    ledger = SlotLedger((A, B), ALL_SLOTS)
+    given = "aa h:1@3 {}master - 0 0 7 connected 1-8191"
+    taken = "bb h:2@4 {}master - 0 0 9 connected 0 8192-16383"
+    ledger.closes(A, 0, nodes("a", a=given, b=taken))
+    ledger.closes(B, slot_set([(9000, 9001)]), nodes("b", a=given, b=taken))
+    assert slot_spans(ledger.settle()) == [(9000, 9001)]
+
+
+@pytest.fixture(scope="module", params=["valkey-9.1", "redis-7.0", "redis-8.2", "valkey-8.1"])
+def shards(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Three shards with rows, on servers that move slots in different ways."""
+    with Cluster(3, server=binary(request.param)) as cluster:
+        fill(cluster.url)
+        yield cluster
+
+
+class Mover:
+    """Moves slots from the first shard to the second, key by key, and back."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._port = cluster.ports
+        self.clients = [cluster.client(shard) for shard in range(3)]
+        self.ids = [client.execute_command("CLUSTER", "MYID") for client in self.clients]
+
+    def begin(self, slot: int, source: int, target: int) -> None:
+        self.clients[target].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self.ids[source])
+        self.clients[source].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", self.ids[target])
+
+    def move_keys(self, slot: int, source: int, target: int, count: int) -> int:
+        keys = self.clients[source].execute_command("CLUSTER", "GETKEYSINSLOT", slot, count)
+        if keys:
+            words = ("MIGRATE", "127.0.0.1", self._port[target], "", 0, 5000, "KEYS", *keys)
+            self.clients[source].execute_command(*words)
+        return len(keys)
+
+    def end(self, slot: int, source: int, target: int) -> None:
+        for shard in (target, source, 3 - source - target):
+            self.clients[shard].execute_command("CLUSTER", "SETSLOT", slot, "NODE", self.ids[target])
+
+    def move(self, slot: int, source: int, target: int) -> None:
+        self.begin(slot, source, target)
+        while self.move_keys(slot, source, target, 1):
+            pass
+        self.end(slot, source, target)
+
+
+@pytest.mark.parametrize("reader", ["module", "portable"])
+def test_a_slot_half_moved_is_named_when_it_stays_so(shards: Cluster, reader: str) -> None:
+    mover = Mover(shards)
+    mover.begin(100, 0, 1)
+    assert mover.move_keys(100, 0, 1, 1) == 1
+    with gearsql.connect(shards.url, timeout=2, reader=reader) as connection:
+        with pytest.raises(SlotsMovedError, match=r"\b100\b"):
+            connection.execute(COUNT)
+        while mover.move_keys(100, 0, 1, 10):
+            pass
+        mover.end(100, 0, 1)
+    with gearsql.connect(shards.url, reader=reader) as connection:
+        assert connection.execute(COUNT).fetchall() == RIGHT
+        mover.move(100, 1, 0)
+        assert connection.execute(COUNT).fetchall() == RIGHT
+
+
+def test_keys_in_a_slot_that_is_not_ours_do_not_count(shards: Cluster) -> None:
+    """Such as are coming: the shard that they come from counts them."""
+    mover = Mover(shards)
+    mover.clients[1].execute_command("CLUSTER", "SETSLOT", 100, "IMPORTING", mover.ids[0])
+    (key,) = mover.clients[0].execute_command("CLUSTER", "GETKEYSINSLOT", 100, 1)
+    dumped = mover.clients[0].execute_command("DUMP", key, NEVER_DECODE=True)
+    mover.clients[1].execute_command("ASKING")
+    mover.clients[1].execute_command("RESTORE-ASKING", key, 0, dumped)
+    with gearsql.connect(shards.url) as connection:
+        assert connection.execute(COUNT).fetchall() == RIGHT
+    mover.clients[1].execute_command("ASKING")
+    with mover.clients[1].pipeline(transaction=False) as pipe:
+        pipe.execute_command("ASKING")
+        pipe.execute_command("DEL", key)
+        pipe.execute()
+    mover.clients[1].execute_command("CLUSTER", "SETSLOT", 100, "STABLE")
+
+
+def test_queries_are_right_while_slots_move(shards: Cluster) -> None:
+    with asking(shards) as answers:
+        mover = Mover(shards)
+        for there, back in ((0, 1), (1, 0)):
+            for slot in range(200, 230):
+                mover.move(slot, there, back)
+    assert len(answers) > 2
+    assert all(answer == RIGHT for answer in answers)
+
+
+@contextmanager
+def asking(cluster: Cluster) -> Iterator[list[object]]:
+    """Ask on a thread until the block ends; errors are answers."""
+    answers: list[object] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        with gearsql.connect(cluster.url, timeout=20) as connection:
+            while not over.is_set():
+                try:
+                    answers.append(connection.execute(COUNT).fetchall())
+                except gearsql.Error as error:
+                    answers.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_queries_are_right_while_valkey_moves_slots_atomically() -> None:
+    with Cluster(3) as cluster:
+        fill(cluster.url)
+        mover = Mover(cluster)
+        with asking(cluster) as answers:
+            for source, target in ((0, 1), (1, 2), (2, 0)) * 3:
+                client = mover.clients[source]
+                client.execute_command(
+                    "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, 2999, "NODE", mover.ids[target]
+                )
+                while b"success" not in client.execute_command("CLUSTER", "GETSLOTMIGRATIONS")[0]:
+                    pass
+        assert len(answers) > 2
+        assert all(answer == RIGHT for answer in answers)
+
+
+def test_a_query_waits_no_longer_than_its_time() -> None:
+    patience = Patience(0.05)
+    while patience.waits(100):
+        pass
+    left = patience.left()
+    assert left is not None and left < 0.05

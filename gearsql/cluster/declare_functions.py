@@ -54,13 +54,20 @@ def _show(functions: Functions) -> Listing:
     return Listing(("name", "signature", "kind", "isolation", "version"), tuple(rows))
 
 
+_NULL_INPUT = {
+    "scalar": "not called: NULL",
+    "aggregate": "not called: left out",
+    "table": "not called: no rows",
+}
+
+
 def _describe(function: Function) -> Listing:
     told = {
         "name": function.name,
         "signature": function.signature,
         "kind": function.kind,
         "vectorised": function.vectorised or "no",
-        "null input": "called" if function.called_on_null else "gives NULL, not called",
+        "null input": "called" if function.called_on_null else _NULL_INPUT[function.kind],
         "stability": "VOLATILE" if function.volatile else "IMMUTABLE",
         "isolation": function.isolation,
         "on error": function.on_error,

@@ -58,7 +58,7 @@ class Functions:
 
     def all(self) -> list[Known]:
         """Return all functions by name, asked now."""
-        self._known = _living(self._with_module(self._listing))
+        self._known = _living(self._listing_now())
         return [self._known[name] for name in sorted(self._known)]
 
     def near(self, name: str) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class Functions:
     def _change(self, change: Callable[[dict[str, _Listed]], bool]) -> bool:
         """Change on the grounds of what is there; again if another client was faster."""
         for tries_left in reversed(range(TRIES)):
-            listed = self._with_module(self._listing)
+            listed = self._listing_now()
             self._known = _living(listed)
             try:
                 return change(listed)
@@ -168,9 +168,11 @@ class Functions:
                 latest[listed.name] = listed
         return latest
 
-    def _with_module(self, ask: Callable[[], dict[str, _Listed]]) -> dict[str, _Listed]:
+    def _listing_now(self) -> dict[str, _Listed]:
+        """The listing of the shards that are there now: a primary may have been replaced meanwhile."""
+        self._shards.refresh()
         try:
-            return ask()
+            return self._listing()
         except ModuleMissingError as missing:
             raise NotSupportedError(
                 f"functions live in the gearsql module, and {missing.shard} has not loaded it",

@@ -1,6 +1,7 @@
 """Functions are on all shards or on none; statements about them; what shards say."""
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,6 +26,8 @@ from gearsql.errors import (
     HookTimeoutError,
     InternalError,
     NotSupportedError,
+    OperationalError,
+    ShardError,
     UnknownFunctionError,
 )
 
@@ -188,6 +191,47 @@ def test_the_fault_that_a_server_finds_is_shown_in_the_statement(cluster: Cluste
     error = raised.value
     assert error.text == sql and error.position is not None
     assert sql[error.position.start : error.position.end] == "import nowhere"
+
+
+def test_what_only_some_shards_could_store_reaches_the_others(
+    three_shards: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = Shards(three_shards.url)
+    functions = Functions(shards)
+    # The check would notice the full shard before anything is stored.
+    monkeypatch.setattr(functions, "_ask_all", lambda words: None)
+    full = shards.open(shards.all[1])
+    full.ask("CONFIG", "SET", "maxmemory", 1)
+    try:
+        with pytest.raises(OperationalError) as raised:
+            functions.define(function("partly"))
+    finally:
+        full.ask("CONFIG", "SET", "maxmemory", 0)
+    message = raised.value.message
+    assert message.startswith("partly is defined on 127.0.0.1:")
+    assert f", and {full.name} failed: " in message
+    assert f"{full.name} will get it from the others" in str(raised.value.hint)
+    deadline = time.monotonic() + 20
+    while not all("partly" in names for names in on_each(three_shards)):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    functions.drop("partly")
+    full.close()
+    shards.close()
+
+
+def test_a_shard_that_is_full_keeps_a_function_from_all(three_shards: Cluster) -> None:
+    shards = Shards(three_shards.url)
+    full = shards.open(shards.all[1])
+    full.ask("CONFIG", "SET", "maxmemory", 1)
+    try:
+        with pytest.raises(ShardError, match="maxmemory"):
+            Functions(shards).define(function("nowhere"))
+    finally:
+        full.ask("CONFIG", "SET", "maxmemory", 0)
+    assert not any("nowhere" in names for names in on_each(three_shards))
+    full.close()
+    shards.close()
 
 
 def test_a_stale_list_is_asked_anew(functions: Functions, cluster: Cluster) -> None:

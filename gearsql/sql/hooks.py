@@ -147,7 +147,7 @@ def _check_kind(syntax: Syntax, known: Known, node: Node, place: Position | None
 
 
 def _check_written(syntax: Syntax, hooks: Mapping[str, Known]) -> None:
-    """An aggregate's calls are found by their tokens; what the tokens do not show is refused."""
+    """An aggregate's calls are found by their tokens; what cannot be bound by them is refused."""
     names = aggregates_among(hooks.values())
     starts = {call.at.start for call in find_calls(syntax.text, names)}
     for node, place in _calls(syntax, syntax.select):
@@ -155,6 +155,9 @@ def _check_written(syntax: Syntax, hooks: Mapping[str, Known]) -> None:
         if fold(name) in names and (place is None or place.start not in starts):
             message = f"{name} in this form is not supported"
             raise NotSupportedError(message, position=place, text=syntax.text, hint=f"write {name}(…)")
+        if fold(name) in names and node["distinct"] and node["order_bys"]["orders"] and node["arguments"][1:]:
+            message = f"DISTINCT with ORDER BY over several arguments of {name} is not supported"
+            raise NotSupportedError(message, position=place, text=syntax.text)
 
 
 def _refuse(syntax: Syntax, message: str, place: Position | None) -> None:

@@ -32,10 +32,26 @@ def sqlglot_tree(select: Node) -> exp.Select | None:
         elif call.name.startswith(_OPAQUE):
             name = call.name.removeprefix(_OPAQUE)
             call.set("this", exp.to_identifier(name, quoted=True) if _needs_quotes(name) else name)
+            _spread_distinct(call)
     for named in tree.find_all(exp.Column, exp.Table):
         for part in named.find_all(exp.Identifier):
             part.set("quoted", True)
     return tree
+
+
+def _spread_distinct(call: exp.Anonymous) -> None:
+    """Let f(DISTINCT a, b ORDER BY c) be written so; sqlglot makes one value of several arguments."""
+    inside = call.expressions[0] if len(call.expressions) == 1 else None
+    order = inside if isinstance(inside, exp.Order) else None
+    distinct = order.this if order else inside
+    if not isinstance(distinct, exp.Distinct) or len(distinct.expressions) < 2:
+        return
+    first, *others = distinct.expressions
+    arguments = [exp.Distinct(expressions=[first]), *others]
+    if order:
+        order.set("this", arguments[-1])
+        arguments[-1] = order
+    call.set("expressions", arguments)
 
 
 def write_from(tree: exp.Select, source: str) -> str:

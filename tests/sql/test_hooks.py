@@ -82,6 +82,11 @@ def test_an_aggregate_keeps_its_name_and_its_clauses(front: Front) -> None:
     assert tree(ordered) == 'SELECT weighed("price", "flight" ORDER BY "ts") FROM "flights"'
 
 
+def test_several_distinct_arguments_stay_several(front: Front) -> None:
+    bound = front("select weighed(distinct price, flight) from flights")
+    assert tree(bound) == 'SELECT weighed(DISTINCT "price", "flight") FROM "flights"'
+
+
 def test_a_parameter_inside_an_aggregate_is_called_by_its_number(front: Front) -> None:
     bound = front("select typical(flight * ?) from flights", [2])
     assert bound.columns == (ResultColumn("typical((flight * $1))", "DOUBLE"),)
@@ -183,6 +188,8 @@ FAULTS = {
         NotSupportedError, "tags(dest) with ordinality", "WITH ORDINALITY"),
     "select 1 from flights, tags(random()::varchar)": (NotSupportedError, "random()", "random()"),
     "select 1 from flights, range(3)": (NotSupportedError, "range(3)", "a join"),
+    "select weighed(distinct price, u order by u) from flights": (
+        NotSupportedError, "weighed(distinct price, u order by u)", "several arguments"),
     "select typical(price) over () from flights": (NotSupportedError, "typical(price) over ()", "a window"),
     "select 1 from flights, tags(dest), flights f": (NotSupportedError, "flights f", "a join"),
 }  # fmt: skip

@@ -1,0 +1,92 @@
+"""Queries that call users' functions answer what DuckDB answers with the same functions declared natively.
+
+On one server, on three shards, and by the portable reader, whose functions run in this client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import gearsql
+from gearsql.catalog.function import Function, Known
+from gearsql.catalog.table import Column, FieldSource, Glob, Table
+from gearsql.embedded import Cluster
+from gearsql.sql.bind import Binder
+from gearsql.sql.hooks import bindable, called_names
+from gearsql.sql.parse import parse
+from gearsql.sql.statements import Query
+from tests.oracle import zoo
+from tests.oracle.cases import Case, read_cases
+from tests.oracle.conftest import filled
+from tests.oracle.judge import Oracle, judge
+from tests.plan.users import FUNCTIONS, declare
+
+PLACES = {"one server": "one_server", "three shards": "three_shards", "portable": "three_shards"}
+# One for each type: what it is given, unless that is NULL.
+SAME = [
+    Function(f"same_{name}", "scalar", (("v", type_),), type_, "return v")
+    for name, type_ in {
+        **zoo.COLUMNS,
+        "list": "BIGINT[]",
+        "nested": 'STRUCT("b" BIGINT, "s" VARCHAR[])',
+    }.items()
+]
+KNOWN = {function.name: Known(function, "") for function in [*FUNCTIONS, *SAME]}
+ROUND_TRIPS = [
+    Case(name, f"SELECT n, same_{name}({name}), same_{name}({name}) IS NOT DISTINCT FROM {name} FROM zoo")
+    for name in zoo.COLUMNS
+    if name != "big"
+]
+CASES = [*ROUND_TRIPS, *read_cases(Path(__file__).with_name("hooks.sql"))]
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def connection(request: pytest.FixtureRequest, oracle: Oracle) -> Iterator[gearsql.Connection]:
+    """A connection to servers that hold the zoo and know the functions."""
+    cluster: Cluster = request.getfixturevalue(PLACES[request.param])
+    with filled(cluster.url, oracle) as writer:
+        for known in KNOWN.values():
+            writer.engine.functions.define(known.function, replace=True)
+        reader = "portable" if request.param == "portable" else "module"
+        with gearsql.connect(cluster.url, reader=reader, session="oracle") as connection:
+            yield connection
+        for name in (*zoo.TABLES,):
+            writer.execute(f"DROP TABLE {name}")
+
+
+@pytest.fixture(scope="module")
+def users(oracle: Oracle) -> Oracle:
+    """DuckDB with the functions."""
+    oracle.connection.execute("SET arrow_lossless_conversion = true")
+    declare(oracle.connection, KNOWN.values())
+    return oracle
+
+
+@pytest.fixture(scope="module")
+def binder() -> Iterator[Binder]:
+    with Binder() as binder:
+        yield binder
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_answers_are_duckdbs(
+    connection: gearsql.Connection, users: Oracle, binder: Binder, case: Case
+) -> None:
+    judge(
+        connection,
+        users,
+        Case(case.name, case.text, case.parameters, case.within, native=_native(binder, case.text)),
+    )
+
+
+def _native(binder: Binder, text: str) -> str:
+    """The text as DuckDB takes it: its aggregates as lists, its table functions as subqueries."""
+    query = parse(text)
+    assert isinstance(query, Query)
+    columns = tuple(Column(name, type_, FieldSource(name.encode())) for name, type_ in zoo.COLUMNS.items())
+    hooks = {name: KNOWN[name] for name in called_names(query.syntax)}
+    bound = binder.bind(query, Table("zoo", Glob(b"zoo:*"), columns, declared=True), None, hooks)
+    return bindable(bound.text, bound.hooks)

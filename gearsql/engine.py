@@ -39,7 +39,6 @@ from gearsql.plan.split import split
 from gearsql.plan.stages import GearsPlan, Reader
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery
-from gearsql.sql.hooks import called_names
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse
 from gearsql.sql.sources import NO_TABLE
@@ -159,7 +158,7 @@ class Engine:
         self._chosen = self._chosen or choose_reader(self._shards, self._wanted)
         shards = len(self._shards.all)
         # repr tells 1, 1.0 and True apart, which are equal as keys.
-        versions = tuple(known.function.hash for known in hooks.values())
+        versions = tuple(sorted(known.function.hash for known in hooks.values()))
         key = (query.text, query.table_position, repr(parameters), table, versions, shards, self._chosen)
         if key not in self._compiled:
             bound = self._bind(query, table, parameters, hooks)
@@ -178,17 +177,16 @@ class Engine:
 
     def _hooks(self, query: Query) -> dict[str, Known]:
         """Return the users' functions that a query calls, by name; what is none is for the binder to name."""
-        names = sorted(called_names(query.syntax))
-        if names and query.table_name is None:
+        if query.calls and query.table_name is None:
             self.functions.refresh()  # no shard will check them
-        found = self.functions.find(names) if names else {}
-        return {name: found[name] for name in names if name in found}
+        return self.functions.find(query.calls) if query.calls else {}
 
     def _bind(
         self, query: Query, table: Table, parameters: Parameters, hooks: dict[str, Known]
     ) -> BoundQuery:
+        near = self.functions.near
         try:
-            return self._binder.bind(query, table, parameters, hooks)
+            return self._binder.bind(query, table, parameters, hooks, near)
         except UnknownColumnError as error:
             if table.declared:
                 raise
@@ -197,7 +195,7 @@ class Engine:
                 error.hint = f"no hash has a key like {table.name}"
                 raise error
             # The column may be younger than the inference.
-            return self._binder.bind(query, table, parameters, hooks)
+            return self._binder.bind(query, table, parameters, hooks, near)
 
 
 @lru_cache(KEPT_PLANS)

@@ -24,6 +24,8 @@ from gearsql.merge.values import to_arrow, to_python
 from gearsql.sql.hooks import MERGE, ROW, STATE, WHOLE, Hooks
 from gearsql.sql.stubs import register, signatures
 
+_CALL_FAILED = "Python exception occurred while executing the UDF"
+
 
 class Sandbox(Protocol):
     """A process that runs functions and nothing else; gearsql.shard.sandbox. Columns are lists of values."""
@@ -80,10 +82,11 @@ class HookRunner:
             try:
                 with _interrupts(self.close) as interrupted:
                     yield
-            except BaseException:
+            except BaseException as error:
                 if interrupted:
                     raise KeyboardInterrupt from None
-                if run.error is not None:
+                # DuckDB passes over some failures: of constants that it folds, inside TRY.
+                if run.error is not None and _CALL_FAILED in str(error):
                     raise run.error from None
                 raise
             finally:
@@ -138,12 +141,10 @@ class _Run:
             with self._turn:
                 return self._answer(function, form, columns)
         except BaseException as error:
-            self.error = self.error or error
+            self.error = error
             raise
 
     def _answer(self, function: Function, form: str, columns: Sequence[pa.ChunkedArray]) -> Any:
-        if self.error is not None:
-            raise self.error
         if self._sandbox is None:
             self._sandbox = self._started()
             self._sandbox.begin(self.functions, self._query)

@@ -16,7 +16,7 @@ from gearsql.errors import Error, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.bound import BoundQuery, ResultColumn
 from gearsql.sql.faults import fault
 from gearsql.sql.functions import known_functions
-from gearsql.sql.hooks import Hooks, aggregates_among, as_written, bindable, bindable_edits, require
+from gearsql.sql.hooks import Hooks, Near, aggregates_among, as_written, bindable, bindable_edits, require
 from gearsql.sql.names import check_names
 from gearsql.sql.normalise import UnwritableError, calls, normalise
 from gearsql.sql.parameters import Parameters, find_parameters, parameter_edits
@@ -87,23 +87,29 @@ class Binder:
         table: Table,
         parameters: Parameters = None,
         hooks: Mapping[str, Known] | None = None,
+        near: Near | None = None,
     ) -> BoundQuery:
         """Bind a query on its table; errors know their place in the query's text.
 
-        `hooks` are those of called_names(query.syntax) that users have defined. A query without a table takes
-        NO_TABLE.
+        `hooks` are those of query.calls that users have defined, `near` tells their names that are like one.
+        A query without a table takes NO_TABLE.
         """
         with self._lock:
             try:
-                return self._bind(query, table, parameters, hooks or {})
+                return self._bind(query, table, parameters, hooks or {}, near)
             except Error as error:
                 error.text = query.text
                 raise
 
     def _bind(
-        self, query: Query, table: Table, parameters: Parameters, hooks: Mapping[str, Known]
+        self,
+        query: Query,
+        table: Table,
+        parameters: Parameters,
+        hooks: Mapping[str, Known],
+        near: Near | None,
     ) -> BoundQuery:
-        scene = _scene(query.syntax, table, hooks)
+        scene = _scene(query.syntax, table, hooks, near)
         check_names(query.syntax, scene.found)
         step = _edited(query.syntax, parameter_edits(query.syntax, parameters), _same_place)
         step = _edited(step.syntax, star_edits(step.syntax, scene.found), step.origin)
@@ -168,8 +174,8 @@ class Binder:
         return (tree, exploded) if plan.means(plan_of(self._connection, text)) else (None, "")
 
 
-def _scene(syntax: Syntax, table: Table, hooks: Mapping[str, Known]) -> _Scene:
-    found = require(syntax, hooks)
+def _scene(syntax: Syntax, table: Table, hooks: Mapping[str, Known], near: Near | None) -> _Scene:
+    found = require(syntax, hooks, near)
     aggregates = known_functions().aggregates | aggregates_among(found)
     return _Scene(table, relations(syntax, table, hooks), found, aggregates)
 

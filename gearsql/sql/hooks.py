@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from gearsql.catalog.function import Known
@@ -28,6 +28,7 @@ from gearsql.sql.syntax import Node, Syntax, children
 Hooks = tuple[Known, ...]
 """The users' functions that a query calls, each once."""
 
+Near = Callable[[str], Iterable[str]]
 ROW, WHOLE, STATE, MERGE = ".row", ".whole", ".state", ".merge"
 
 
@@ -45,14 +46,14 @@ def is_foreign(call: Node) -> bool:
     return not call["is_operator"] and name not in functions.allowed and name not in functions.refused
 
 
-def require(syntax: Syntax, hooks: Mapping[str, Known], others: Collection[str] = ()) -> Hooks:
+def require(syntax: Syntax, hooks: Mapping[str, Known], near: Near | None = None) -> Hooks:
     """The functions that a query calls, of those that were found; each stands where its kind may.
 
-    A name that was not found is an error with the near names, those of `others` among them.
+    A name that was not found is an error with the near names; `near` tells those among all users' functions.
     """
     for name, place in called_names(syntax).items():
         if name not in hooks:
-            raise _unknown(syntax, name, place, [*hooks, *others])
+            raise _unknown(syntax, name, place, [*hooks, *(near(name) if near else ())])
     for node, place in _calls(syntax, syntax.select):
         _check_kind(syntax, hooks[fold(node["function_name"])], node, place)
     _check_written(syntax, hooks)
@@ -165,7 +166,7 @@ def _refuse(syntax: Syntax, message: str, place: Position | None) -> None:
 
 
 def _unknown(syntax: Syntax, name: str, place: Position | None, users: list[str]) -> UnknownFunctionError:
-    near = difflib.get_close_matches(name, [*users, *known_functions().allowed], n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name, dict.fromkeys([*users, *known_functions().allowed]), n=3)
     near = [name for name in near if name.isidentifier()]
     hint = (
         "did you mean " + " or ".join(near) + "?" if near else "SHOW FUNCTIONS lists those that users defined"

@@ -6,6 +6,7 @@ import re
 
 from gearsql.errors import Error, NotSupportedError, Position, SqlSyntaxError
 from gearsql.sql.ddl import parse_ddl
+from gearsql.sql.hooks import called_names
 from gearsql.sql.shape import check_shape, source
 from gearsql.sql.statements import Explain, Query, Statement
 from gearsql.sql.syntax import read_query
@@ -52,4 +53,4 @@ def _query(text: str, query: str) -> Query:
         error.text = text
         raise
     name, position = source(syntax)
-    return Query(text, syntax, name, position)
+    return Query(text, syntax, name, position, tuple(called_names(syntax)))

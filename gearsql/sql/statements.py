@@ -96,13 +96,15 @@ class DescribeFunction:
 class Query:
     """A SELECT of a supported shape. `table_name` is what to look up before bind: a name or a glob.
 
-    It is None if only a table function stands in FROM; `table_position` is that one's then.
+    It is None if only a table function stands in FROM; `table_position` is that one's then. `calls` are the
+    functions that DuckDB does not know, for the caller to look up.
     """
 
     text: str
     syntax: Syntax
     table_name: str | None
     table_position: Position
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

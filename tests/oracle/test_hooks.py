@@ -15,7 +15,7 @@ from gearsql.catalog.function import Function, Known
 from gearsql.catalog.table import Column, FieldSource, Glob, Table
 from gearsql.embedded import Cluster
 from gearsql.sql.bind import Binder
-from gearsql.sql.hooks import bindable, called_names
+from gearsql.sql.hooks import bindable
 from gearsql.sql.parse import parse
 from gearsql.sql.statements import Query
 from tests.oracle import zoo
@@ -49,7 +49,7 @@ def connection(request: pytest.FixtureRequest, oracle: Oracle) -> Iterator[gears
     cluster: Cluster = request.getfixturevalue(PLACES[request.param])
     with filled(cluster.url, oracle) as writer:
         for known in KNOWN.values():
-            writer.engine.functions.define(known.function, replace=True)
+            writer.engine.functions.define(known.function, if_not_exists=True)
         reader = "portable" if request.param == "portable" else "module"
         with gearsql.connect(cluster.url, reader=reader, session="oracle") as connection:
             yield connection
@@ -87,6 +87,6 @@ def _native(binder: Binder, text: str) -> str:
     query = parse(text)
     assert isinstance(query, Query)
     columns = tuple(Column(name, type_, FieldSource(name.encode())) for name, type_ in zoo.COLUMNS.items())
-    hooks = {name: KNOWN[name] for name in called_names(query.syntax)}
+    hooks = {name: KNOWN[name] for name in query.calls}
     bound = binder.bind(query, Table("zoo", Glob(b"zoo:*"), columns, declared=True), None, hooks)
     return bindable(bound.text, bound.hooks)

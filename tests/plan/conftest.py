@@ -18,7 +18,7 @@ from gearsql.plan.split import split
 from gearsql.plan.stages import GearsPlan, ShardStage
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery
-from gearsql.sql.hooks import bindable, called_names
+from gearsql.sql.hooks import bindable
 from gearsql.sql.parse import parse
 from gearsql.sql.sources import NO_TABLE
 from gearsql.sql.statements import Query
@@ -90,7 +90,7 @@ class Play:
         """Bind a query."""
         statement = parse(query)
         assert isinstance(statement, Query)
-        hooks = {name: KNOWN[name] for name in called_names(statement.syntax) if name in KNOWN}
+        hooks = {name: KNOWN[name] for name in statement.calls if name in KNOWN}
         return self.binder.bind(statement, self.table if statement.table_name else NO_TABLE, None, hooks)
 
     def answer(self, query: str, spread: str) -> pa.Table:

@@ -7,8 +7,37 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-KEYS = ["g", "h", "b", "d", "lower(g)", "a % 3", "extract(month FROM day)", "f", "w", "u", "a > 0", "(h + b)"]
-VALUES = ["a", "b", "h", "x", "n", "w", "r", "a + b", "x * 2", "n - 1", "abs(a)"]
+KEYS = [
+    "initial(s)",
+    "length_or(g, h)",
+    "g",
+    "h",
+    "b",
+    "d",
+    "lower(g)",
+    "a % 3",
+    "extract(month FROM day)",
+    "f",
+    "w",
+    "u",
+    "a > 0",
+    "(h + b)",
+]
+VALUES = [
+    "halved(a)",
+    "length_or(s, a)",
+    "a",
+    "b",
+    "h",
+    "x",
+    "n",
+    "w",
+    "r",
+    "a + b",
+    "x * 2",
+    "n - 1",
+    "abs(a)",
+]
 TEXTS = ["s", "g", "day", "ts", "u", "f", "z", "lower(s)"]
 NUMERIC = ["sum", "avg", "min", "max", "stddev", "var_pop", "median", "count", "mad", "any_value"]
 GENERAL = ["count", "min", "max", "approx_count_distinct", "count_distinct"]
@@ -16,6 +45,7 @@ CONDITIONS = [
     "a > 0",
     "f",
     "h IS NULL",
+    "initial(g) = 'g'",
     "s LIKE 's%'",
     "x BETWEEN 0 AND 5",
     "g IN ('', 'Zoë')",
@@ -36,7 +66,15 @@ calls = st.one_of(
     st.builds(_call, st.sampled_from(NUMERIC), st.sampled_from(VALUES), st.booleans()),
     st.builds(_call, st.sampled_from(GENERAL), st.sampled_from(TEXTS), st.booleans()),
     st.sampled_from(
-        ["string_agg(s, ',' ORDER BY id)", "list(a ORDER BY id)", "arg_max(s, id)", "bool_or(f)"]
+        [
+            "geometric(a)",
+            "geometric(DISTINCT h)",
+            "weighed(x, b)",
+            "string_agg(s, ',' ORDER BY id)",
+            "list(a ORDER BY id)",
+            "arg_max(s, id)",
+            "bool_or(f)",
+        ]
     ),
 )
 filters = st.one_of(st.just(""), st.builds(" FILTER (WHERE {})".format, st.sampled_from(CONDITIONS)))

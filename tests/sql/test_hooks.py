@@ -20,7 +20,7 @@ from gearsql.errors import (
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery, ResultColumn
 from gearsql.sql.calls import find_calls
-from gearsql.sql.hooks import as_written, bindable, called_names, hooks_in, served
+from gearsql.sql.hooks import as_written, bindable, hooks_in, served
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse
 from gearsql.sql.sources import NO_TABLE
@@ -62,7 +62,7 @@ def test_a_query_tells_what_duckdb_does_not_know() -> None:
         "select domain(dest), lower(Domain(x)), sum(tags(y)) from t, tags(z), kv(a) where 1 + 2 > abs(3)"
     )
     assert isinstance(query, Query)
-    assert set(called_names(query.syntax)) == {"domain", "tags", "kv"}
+    assert set(query.calls) == {"domain", "tags", "kv"}
 
 
 def test_a_scalar_function_is_bound_by_its_signature(front: Front) -> None:

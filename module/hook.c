@@ -157,11 +157,35 @@ static bool add_members(gears_hooks *h, duckdb_connection connection) {
     return true;
 }
 
+/* A session may have been ended, for what another query did in it, between the table and its lock: then another one. */
+static bool open_session(gears_hooks *h, gears_isolation isolation, const char *name, gears_hook_message *m) {
+    enum { TRIES = 3 };
+    gears_hook_group *group = &h->groups[isolation];
+    text key = session_key(h->stage, h, group);
+    bool opened = false;
+    for (int tries = 0; key.data != NULL && tries < TRIES && !opened; tries++) {
+        if (tries > 0) {
+            gears_session_release(group->session);
+            free(h->stage->error);
+            h->stage->error = NULL;
+        }
+        group->session = gears_session_acquire(h->stage, isolation, key.data, key.length);
+        if (group->session == NULL) break;
+        opened = gears_hook_message_open(m, h, group, name, 0, 0);
+        if (atomic_load(&h->stage->cancelled)) break;
+    }
+    free(key.data);
+    return opened;
+}
+
 /* BEGIN makes the session know the functions: it compiles what it does not have yet. */
-static bool begin(gears_hooks *h, gears_hook_group *group, const char *name) {
+static bool open_group(gears_hooks *h, gears_isolation isolation) {
+    gears_hook_group *group = &h->groups[isolation];
     gears_hook_message m;
+    uint32_t first = 0;
+    while (h->members[first].group != group) first++;
     text json = begin_json(h->stage, h, group);
-    bool begun = json.data != NULL && gears_hook_message_open(&m, h, group, name, 0, 0);
+    bool begun = json.data != NULL && open_session(h, isolation, h->stage->hooks[first]->name, &m);
     if (begun) {
         gears_batch_put_tail(&m.writer, json.data, json.length);
         group->begun = true; /* whatever comes of it: END is right after a failed BEGIN, too */
@@ -170,16 +194,6 @@ static bool begin(gears_hooks *h, gears_hook_group *group, const char *name) {
     }
     free(json.data);
     return begun;
-}
-
-static bool open_group(gears_hooks *h, gears_isolation isolation) {
-    gears_hook_group *group = &h->groups[isolation];
-    uint32_t first = 0;
-    text key = session_key(h->stage, h, group);
-    if (key.data != NULL) group->session = gears_session_acquire(h->stage, isolation, key.data, key.length);
-    free(key.data);
-    while (h->members[first].group != group) first++;
-    return group->session != NULL && begin(h, group, h->stage->hooks[first]->name);
 }
 
 bool gears_hook_open(gears_stage *stage, RedisModuleCtx *ctx, duckdb_connection connection) {

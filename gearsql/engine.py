@@ -28,6 +28,7 @@ from gearsql.errors import (
     FunctionChangedError,
     HookError,
     MisfitError,
+    ProgrammingError,
     ShardUnreachableError,
     SlotsNotCoveredError,
     UnknownColumnError,
@@ -187,15 +188,19 @@ class Engine:
         near = self.functions.near
         try:
             return self._binder.bind(query, table, parameters, hooks, near)
-        except UnknownColumnError as error:
-            if table.declared:
+        except ProgrammingError as error:
+            # A function may have changed since it was looked up, a column be younger than the inference.
+            if query.calls:
+                self.functions.refresh()
+            renewed = self._hooks(query)
+            if isinstance(error, UnknownColumnError) and not table.declared:
+                table = self._tables.infer(table)
+                if not table.columns:
+                    error.hint = f"no hash has a key like {table.name}"
+                    raise error
+            elif renewed == hooks:
                 raise
-            table = self._tables.infer(table)
-            if not table.columns:
-                error.hint = f"no hash has a key like {table.name}"
-                raise error
-            # The column may be younger than the inference.
-            return self._binder.bind(query, table, parameters, hooks, near)
+            return self._binder.bind(query, table, parameters, renewed, near)
 
 
 @lru_cache(KEPT_PLANS)

@@ -36,7 +36,7 @@ class Signature:
         returns: Returns | None,
         vectorised: bool,
     ) -> None:
-        """`parameters` and `returns` go before annotations; `vectorised`: annotations are of whole columns."""
+        """`parameters` and `returns` go before annotations; `vectorised`: these are of whole columns."""
         self._name = subject.__name__
         self._said, self._returns = parameters, returns
         self._type = element_of if vectorised else type_of

@@ -298,6 +298,117 @@ static PyObject *column_extend(PyObject *self, PyObject *values) {
     return Py_XNewRef(done);
 }
 
+/* values for the rows whose byte in `kept` is 1, NULL for the others. */
+static PyObject *column_scatter(PyObject *self, PyObject *arguments) {
+    PyObject *values, *kept;
+    if (!PyArg_ParseTuple(arguments, "OO!:scatter", &values, &PyBytes_Type, &kept)) return NULL;
+    PyObject *items = PySequence_Fast(values, "a sequence is needed"), *done = Py_None;
+    if (items == NULL) return NULL;
+    Py_ssize_t next = 0;
+    for (Py_ssize_t row = 0; done && row < PyBytes_GET_SIZE(kept); row++) {
+        bool is_value = PyBytes_AS_STRING(kept)[row];
+        if (is_value && next >= PySequence_Fast_GET_SIZE(items)) {
+            PyErr_SetString(PyExc_ValueError, "fewer values than rows");
+            done = NULL;
+            break;
+        }
+        PyObject *item = Py_NewRef(is_value ? PySequence_Fast_GET_ITEM(items, next++) : Py_None);
+        if (hooks_column_append((hooks_column *)self, item) < 0) done = NULL;
+        Py_DECREF(item);
+    }
+    Py_DECREF(items);
+    return Py_XNewRef(done);
+}
+
+static int check_offsets(const Py_buffer *offsets, uint64_t rows, uint64_t bytes) {
+    const uint64_t *from = offsets->buf;
+    bool fits = (uint64_t)offsets->len >= (rows + 1) * 8 && from[0] == 0 && from[rows] <= bytes;
+    for (uint64_t i = 0; fits && i < rows; i++) fits = from[i] <= from[i + 1];
+    if (!fits) {
+        PyErr_SetString(PyExc_ValueError, "offsets do not fit the bytes");
+        return -1;
+    }
+    return 0;
+}
+
+static bool is_valid(const hooks_growing *node, uint64_t row) { return node->validity[row / 64] >> (row % 64) & 1; }
+
+/* Cells that are none, of rows that are not NULL. */
+static int check_cells(const hooks_growing *node, uint64_t rows) {
+    for (uint64_t row = 0; row < rows; row++) {
+        if (!is_valid(node, row) || hooks_value_is_cell(node->type, node->cells + row * node->type->width)) continue;
+        PyErr_Format(PyExc_OverflowError, "row %llu is out of the range of %U", (unsigned long long)row,
+                     node->type->text);
+        return -1;
+    }
+    return 0;
+}
+
+/* The texts are UTF-8 if all bytes are and none begins within a character. */
+static int check_texts(const hooks_growing *node, uint64_t rows) {
+    if (node->type->kind != HOOKS_VARCHAR) return 0;
+    uint64_t size = node->offsets[rows];
+    PyObject *all = PyUnicode_DecodeUTF8(node->bytes ? node->bytes : "", (Py_ssize_t)size, NULL);
+    if (all == NULL) return -1;
+    Py_DECREF(all);
+    for (uint64_t row = 0; row < rows; row++) {
+        uint64_t start = node->offsets[row];
+        if (start == size || ((unsigned char)node->bytes[start] & 0xC0) != 0x80) continue;
+        PyErr_SetString(PyExc_ValueError, "a text is not UTF-8");
+        return -1;
+    }
+    return 0;
+}
+
+/* `rows` values of a plain type at once, from buffers that a message could have. */
+static int fill(hooks_growing *node, uint64_t rows, const Py_buffer *validity, const Py_buffer *offsets,
+                const Py_buffer *cells) {
+    const hooks_type *type = node->type;
+    bool is_text = hooks_type_is_text(type);
+    if (type->child_count > 0 || (uint64_t)validity->len < (rows + 7) / 8 || is_text != (offsets->buf != NULL) ||
+        (!is_text && (uint64_t)cells->len < rows * type->width)) {
+        PyErr_SetString(PyExc_ValueError, "buffers do not fit the type");
+        return -1;
+    }
+    if (is_text && check_offsets(offsets, rows, (uint64_t)cells->len) < 0) return -1;
+    while (node->room < rows) {
+        node->rows = node->room; /* reserve() makes room for one more than there are */
+        if (reserve(node) < 0) return -1;
+    }
+    node->rows = 0;
+    if (rows == 0) return 0;
+    node->validity[(rows - 1) / 64] = 0;
+    memcpy(node->validity, validity->buf, (rows + 7) / 8);
+    if (is_text) {
+        if (put_bytes(node, cells->buf, ((const uint64_t *)offsets->buf)[rows]) < 0) return -1;
+        memcpy(node->offsets, offsets->buf, (rows + 1) * 8);
+        if (check_texts(node, rows) < 0) return -1;
+    } else {
+        memcpy(node->cells, cells->buf, rows * type->width);
+        if (check_cells(node, rows) < 0) return -1;
+    }
+    node->rows = rows;
+    return 0;
+}
+
+static PyObject *column_fill(PyObject *self, PyObject *arguments) {
+    hooks_column *column = (hooks_column *)self;
+    unsigned long long rows;
+    Py_buffer validity, offsets, cells;
+    if (!PyArg_ParseTuple(arguments, "Ky*z*y*:fill", &rows, &validity, &offsets, &cells)) return NULL;
+    hooks_column_clear(column);
+    int done = -1;
+    if (rows <= GEARS_MAILBOX_BYTES)
+        done = fill(&column->values, rows, &validity, &offsets, &cells);
+    else
+        too_large();
+    PyBuffer_Release(&validity);
+    PyBuffer_Release(&offsets);
+    PyBuffer_Release(&cells);
+    if (done < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *column_clear(PyObject *self, PyObject *none) {
     (void)none;
     hooks_column_clear((hooks_column *)self);
@@ -316,6 +427,10 @@ static PyMethodDef METHODS[] = {
     {"append", column_append, METH_O,
      "Append a value; None is NULL. TypeError, OverflowError: the column is as before."},
     {"extend", column_extend, METH_O, "Append the values of a sequence, up to the first that does not fit."},
+    {"scatter", column_scatter, METH_VARARGS,
+     "scatter(values, kept): append the next value for each 1 in the bytes `kept`, NULL for each 0."},
+    {"fill", column_fill, METH_VARARGS,
+     "fill(rows, validity, offsets, cells): take the buffers of a plain type, as Rows.buffers() gives them."},
     {"clear", column_clear, METH_NOARGS, "Take all values out."},
     {"tobytes", column_tobytes, METH_NOARGS, "Return the column as a message has it."},
     {NULL, NULL, 0, NULL},

@@ -46,7 +46,10 @@ static int module_exec(PyObject *module) {
     state->name_int = PyUnicode_InternFromString("int");
     state->name_is_safe = PyUnicode_InternFromString("is_safe");
     state->name_utcoffset = PyUnicode_InternFromString("utcoffset");
-    if (!state->datetime || !state->name_int || !state->name_is_safe || !state->name_utcoffset) return -1;
+    state->name_accumulate = PyUnicode_InternFromString("accumulate");
+    if (!state->datetime || !state->name_int || !state->name_is_safe || !state->name_utcoffset ||
+        !state->name_accumulate)
+        return -1;
     if (!(state->mailbox_type = add_type(module, &hooks_mailbox_spec))) return -1;
     if (!(state->column_type = add_type(module, &hooks_column_spec))) return -1;
     if (!(state->rows_type = add_type(module, &hooks_rows_spec))) return -1;
@@ -62,7 +65,8 @@ static int module_exec(PyObject *module) {
     visit((state)->uuid_unknown);                                                                                      \
     visit((state)->name_int);                                                                                          \
     visit((state)->name_is_safe);                                                                                      \
-    visit((state)->name_utcoffset)
+    visit((state)->name_utcoffset);                                                                                    \
+    visit((state)->name_accumulate)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     hooks_state *state = PyModule_GetState(module);

@@ -158,7 +158,7 @@ static void rows_dealloc(PyObject *self) {
 
 static int keep(hooks_rows *rows, const void *bytes, uint64_t size) {
     rows->count = 0;
-    if (size > rows->copy_room || rows->copy_room > size + KEPT_BYTES) {
+    if (rows->copy == NULL || size > rows->copy_room || rows->copy_room > size + KEPT_BYTES) {
         PyMem_RawFree(rows->copy);
         rows->copy_room = size < 64 ? 64 : size;
         rows->copy = PyMem_RawMalloc(rows->copy_room);
@@ -170,6 +170,11 @@ static int keep(hooks_rows *rows, const void *bytes, uint64_t size) {
     }
     if (size) memcpy(rows->copy, bytes, size);
     return 0;
+}
+
+static PyObject *malformed(void) {
+    PyErr_SetString(PyExc_ValueError, "the message is malformed");
+    return NULL;
 }
 
 static PyObject *rows_load(PyObject *self, PyObject *arguments) {
@@ -194,11 +199,9 @@ static PyObject *rows_load(PyObject *self, PyObject *arguments) {
     bool fits = offset <= size && offset % 8 == 0;
     for (Py_ssize_t i = 0; fits && i < rows->column_count; i++)
         fits = lay_out(&rows->views[i], rows->types[i], &rest, count);
-    if (!fits) {
-        PyErr_SetString(PyExc_ValueError, "the message is malformed");
-        return NULL;
-    }
+    if (!fits) return malformed();
     rows->count = count;
+    rows->size = size;
     rows->failed = -1;
     Py_RETURN_NONE;
 }
@@ -273,7 +276,7 @@ static PyObject *rows_buffers(PyObject *self, PyObject *number) {
     if (view->type->child_count > 0) Py_RETURN_NONE;
     bool is_text = hooks_type_is_text(view->type);
     uint64_t size = is_text ? view->offsets[view->rows] : view->rows * view->type->width;
-    return Py_BuildValue("(y#z#y#)", (const char *)view->validity, (Py_ssize_t)((view->rows + 63) / 64 * 8),
+    return Py_BuildValue("(y#y#y#)", (const char *)view->validity, (Py_ssize_t)((view->rows + 63) / 64 * 8),
                          is_text ? (const char *)view->offsets : NULL, (Py_ssize_t)(is_text ? (view->rows + 1) * 8 : 0),
                          (const char *)view->cells, (Py_ssize_t)size);
 }
@@ -317,7 +320,7 @@ static int map_row(hooks_rows *rows, uint64_t row, PyObject *function, hooks_col
 }
 
 static PyObject **make_stack(const hooks_rows *rows) {
-    PyObject **stack = PyMem_Malloc(((size_t)rows->column_count + 2) * sizeof *stack);
+    PyObject **stack = PyMem_Malloc(((size_t)rows->column_count + 3) * sizeof *stack);
     if (stack == NULL) PyErr_NoMemory();
     return stack;
 }
@@ -346,6 +349,59 @@ static PyObject *rows_map(PyObject *self, PyObject *arguments) {
     return PyLong_FromSsize_t(forgiven);
 }
 
+/* The state behind a handle, new reference; a fresh one at first sight. */
+static PyObject *state_of(PyObject *states, uint64_t handle, PyObject *make) {
+    PyObject *key = PyLong_FromUnsignedLongLong(handle);
+    if (key == NULL) return NULL;
+    PyObject *found = Py_XNewRef(PyDict_GetItemWithError(states, key));
+    if (found == NULL && !PyErr_Occurred()) {
+        found = PyObject_CallNoArgs(make);
+        if (found && PyDict_SetItem(states, key, found) < 0) Py_CLEAR(found);
+    }
+    Py_DECREF(key);
+    return found;
+}
+
+/* state.accumulate(*row). `stack` has a place before the values for the state and one for vectorcall's own use. */
+static int accumulate(hooks_rows *rows, uint64_t row, PyObject *state, bool strict, PyObject **stack) {
+    fail(rows, row, ARGUMENT);
+    int found = get_row(rows, row, strict, stack + 2);
+    if (found <= 0) return found;
+    rows->phase = CALL;
+    stack[1] = state;
+    size_t flags = ((size_t)rows->column_count + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET;
+    PyObject *result = PyObject_VectorcallMethod(rows->state->name_accumulate, stack + 1, flags, NULL);
+    drop(stack + 2, rows->column_count);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static PyObject *rows_update(PyObject *self, PyObject *arguments) {
+    hooks_rows *rows = (hooks_rows *)self;
+    PyObject *states, *make;
+    unsigned long long offset;
+    int strict;
+    if (!PyArg_ParseTuple(arguments, "O!OKp:update", &PyDict_Type, &states, &make, &offset, &strict)) return NULL;
+    if (offset % 8 != 0 || offset + rows->count * 8 > rows->size) return malformed();
+    PyObject **stack = make_stack(rows), *state = NULL;
+    if (stack == NULL) return NULL;
+    const uint64_t *handles = (const uint64_t *)(rows->copy + offset);
+    int done = 0;
+    for (uint64_t row = 0; done == 0 && row < rows->count; row++) {
+        /* Without GROUP BY, and in sorted groups, the state is often the row's before. */
+        if (state == NULL || handles[row] != handles[row - 1]) {
+            fail(rows, row, CALL);
+            Py_XSETREF(state, state_of(states, handles[row], make));
+        }
+        done = state ? accumulate(rows, row, state, strict, stack) : -1;
+    }
+    Py_XDECREF(state);
+    PyMem_Free(stack);
+    if (done < 0) return NULL;
+    rows->failed = -1;
+    Py_RETURN_NONE;
+}
+
 static PyObject *rows_failed(PyObject *self, void *none) {
     (void)none;
     hooks_rows *rows = (hooks_rows *)self;
@@ -371,6 +427,9 @@ static PyMethodDef METHODS[] = {
     {"map", rows_map, METH_VARARGS,
      "map(function, column, strict, tolerate): append function(*row) for each row. strict: a NULL among the arguments\n"
      "gives NULL. tolerate: so does an exception; returns how many. Else `failed` and `phase` tell of the failure."},
+    {"update", rows_update, METH_VARARGS,
+     "update(states, make, offset, strict): states[handle].accumulate(*row) for each row; the handles lie at `offset`\n"
+     "of the message; make() is the state of one that is not there yet. strict leaves rows with a NULL out."},
     {NULL, NULL, 0, NULL},
 };
 

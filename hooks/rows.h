@@ -20,7 +20,7 @@ typedef struct {
     hooks_view *views;
     /* The message's own copy: a hook's EXECUTE writes over the mailbox, and a hostile process at any time. */
     unsigned char *copy;
-    uint64_t copy_room;
+    uint64_t copy_room, size;
     uint64_t count;
     Py_ssize_t failed; /* row of the last failure, -1: none */
     const char *phase; /* of the last failure: argument, call, result */

@@ -19,7 +19,7 @@ typedef struct hooks_state {
     PyObject *decimal_type, *uuid_type, *uuid_unknown;
     /* Of this interpreter; so no macro that reads datetime.h's PyDateTimeAPI is used. */
     PyDateTime_CAPI *datetime;
-    PyObject *name_int, *name_is_safe, *name_utcoffset;
+    PyObject *name_int, *name_is_safe, *name_utcoffset, *name_accumulate;
 } hooks_state;
 
 extern struct PyModuleDef hooks_module;

@@ -325,6 +325,23 @@ static int put_uuid(hooks_state *state, const hooks_type *type, PyObject *value,
     return high ? 0 : hooks_value_misfit(type, value);
 }
 
+bool hooks_value_is_cell(const hooks_type *type, const unsigned char *cell) {
+    switch (type->kind) {
+    case HOOKS_BOOLEAN: return *cell <= 1;
+    case HOOKS_DATE:
+    case HOOKS_TIME:
+    case HOOKS_TIMESTAMP:
+    case HOOKS_TIMESTAMPTZ: return hooks_value_is_time(type, (int64_t)load(cell, type->width));
+    case HOOKS_DECIMAL: {
+        int128 number = load(cell, type->width);
+        unsigned __int128 size = number < 0 ? -(unsigned __int128)number : (unsigned __int128)number, limit = 1;
+        for (unsigned i = 0; i < type->precision; i++) limit *= 10;
+        return size < limit;
+    }
+    default: return true;
+    }
+}
+
 PyObject *hooks_value_get(hooks_state *state, const hooks_type *type, const unsigned char *cell) {
     switch (type->kind) {
     case HOOKS_BOOLEAN: return PyBool_FromLong(*cell);

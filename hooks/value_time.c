@@ -38,6 +38,12 @@ static PyObject *out_of_python(const char *what) {
     return NULL;
 }
 
+bool hooks_value_is_time(const hooks_type *type, int64_t cell) {
+    if (type->kind == HOOKS_DATE) return cell >= FIRST_DAY && cell <= LAST_DAY;
+    if (type->kind == HOOKS_TIME) return cell >= 0 && cell < DAY;
+    return cell >= FIRST_DAY * DAY && cell < (LAST_DAY + 1) * DAY;
+}
+
 PyObject *hooks_value_get_date(hooks_state *state, int32_t days) {
     if (days < FIRST_DAY || days > LAST_DAY) return out_of_python("DATE");
     civil date = from_days(days);

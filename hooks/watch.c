@@ -73,6 +73,4 @@ void hooks_watch_stop(hooks_mailbox *mailbox) {
     Py_BEGIN_ALLOW_THREADS;
     pthread_join(mailbox->watcher, NULL);
     Py_END_ALLOW_THREADS;
-    /* What was raised and has not yet arrived. */
-    PyThreadState_SetAsyncExc(mailbox->watched, NULL);
 }

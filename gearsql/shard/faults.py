@@ -18,12 +18,13 @@ from types import TracebackType
 from typing import Any
 
 from gearsql.catalog.source import LINE_END
+from gearsql.shard import state
 
 SHOWN_ARGUMENT = 200
 SHOWN_MESSAGE = 4_000
 SHOWN_TRACEBACK = 16_000
 SHOWN_VALUES = 8_000
-_MODULE = __name__.rpartition(".")[0]
+MOST_BYTES = 40_000  # the server hands on no more than 48 KiB
 
 
 class HookFault(Exception):
@@ -70,12 +71,36 @@ def told(
     }
     if hint is not None:
         found["hint"] = hint
+    if arguments and (values := _values([value for _, value in arguments])) is not None:
+        found["values"] = values
     return found
 
 
 def encode(found: dict[str, Any]) -> bytes:
-    """Return the JSON. Lone surrogates of a message are escapes in it."""
-    return json.dumps(found).encode()
+    """Return the JSON, of no more than MOST_BYTES."""
+    text = _written(found)
+    for most in (SHOWN_TRACEBACK // 4, SHOWN_TRACEBACK // 16, 0):
+        if len(text) <= MOST_BYTES:
+            break
+        found = {**found, "traceback": cut(found["traceback"], most), "message": cut(found["message"], most)}
+        found["arguments"] = found["arguments"][: most // 64]
+        found.pop("values", None)
+        text = _written(found)
+    return text
+
+
+def _written(found: dict[str, Any]) -> bytes:
+    # A lone surrogate of a message has no UTF-8.
+    return json.dumps(found, ensure_ascii=False).encode(errors="replace")
+
+
+def _values(values: list[object]) -> Any:
+    """The arguments as state.py tells them; None if that is long, or they are no plain values."""
+    try:
+        text = state.encode(values)
+    except BaseException:
+        return None
+    return json.loads(text) if len(text) <= SHOWN_VALUES else None
 
 
 def cut(text: str, most: int) -> str:

@@ -13,8 +13,9 @@ from collections import OrderedDict
 from gearsql.catalog.function import Function
 from gearsql.shard import _mailbox
 from gearsql.shard._mailbox import Mailbox
-from gearsql.shard.calling import REQUEST, Hook, make_hook
+from gearsql.shard.calling import REQUEST, Hook
 from gearsql.shard.faults import HookFault, encode, told
+from gearsql.shard.kinds import make_hook
 from gearsql.shard.source import load
 from gearsql.shard.stages import Stage, current
 
@@ -43,12 +44,17 @@ def serve(mailbox: Mailbox) -> None:
 
 
 def _unwatch(mailbox: Mailbox) -> None:
-    # What the watcher raised last may arrive before it is ended.
+    """End the watcher, and let in what it raised last: exceptions of other threads come as a call begins."""
     while True:
         try:
-            return mailbox.unwatch()
+            mailbox.unwatch()
+            return _settle()
         except SystemExit:
             continue
+
+
+def _settle() -> None:
+    pass
 
 
 class Session:
@@ -68,8 +74,12 @@ class Session:
             case _mailbox.END:
                 stage = self._stages.pop(number, None)
                 self._mailbox.send(_mailbox.DONE, _NULLS.pack(stage.forgiven if stage else 0))
-            case _:
+            case _ if number in self._stages and index < len(self._stages[number].hooks):
                 self._call(kind, self._stages[number], index, rows)
+            case _:
+                self._fail(
+                    told(LookupError(f"no function {index} of a stage {number}"), "internal", "session")
+                )
 
     def _begin(self, number: int) -> None:
         asked = json.loads(self._mailbox.message(REQUEST))

@@ -28,7 +28,8 @@ def load(function: Function) -> Callable[..., Any]:
         source = read_source(function)
     except SourceError as error:
         fault = told(error, "definition", function.name, hint=error.hint)
-        raise HookFault(**fault, line=error.line, column=error.column) from None
+        fault |= {"type": "", "traceback": "", "line": error.line, "column": error.column}
+        raise HookFault(**fault) from None
     show_lines(function.name, source.text)
     names: dict[str, Any] = {"__name__": f"hook_{function.name}", "__builtins__": builtins}
     try:

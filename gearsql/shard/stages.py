@@ -10,6 +10,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gearsql.shard import _mailbox
+
 if TYPE_CHECKING:
     from gearsql.shard._mailbox import Mailbox
     from gearsql.shard.calling import Hook
@@ -26,6 +28,13 @@ class Stage:
     hooks: list[Hook] = field(default_factory=list)
     states: dict[int, Any] = field(default_factory=dict)
     forgiven: int = 0  # rows that ON ERROR NULL made NULL
+
+    def ask(self, kind: int, payload: bytes) -> bytes:
+        """Ask the server something in the middle of a message, and return its answer."""
+        self.mailbox.send(kind, payload)
+        if self.mailbox.wait() != _mailbox.ANSWER:
+            raise SystemExit("the session was ended")
+        return self.mailbox.message()
 
 
 class _Current(threading.local):

@@ -1,0 +1,1 @@
+"""Sessions without servers: a mailbox in memory, driven by the test."""

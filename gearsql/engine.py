@@ -17,7 +17,7 @@ from gearsql.cluster.declare import declare, located
 from gearsql.cluster.dispatch import StageStats, new_stage_id
 from gearsql.cluster.functions import Functions
 from gearsql.cluster.notes import hook_notes, notes_of
-from gearsql.cluster.patience import Patience
+from gearsql.cluster.patience import GOSSIP_SECONDS, Patience
 from gearsql.cluster.presence import Wanted, choose_reader
 from gearsql.cluster.progress import Progress
 from gearsql.cluster.shards import Shards
@@ -93,8 +93,9 @@ class Engine:
             except CancelledError as error:
                 raise patience.reason(error) from error
             except FunctionChangedError:
+                # A shard that joined lately may not have been told of a function.
                 tries_left -= 1
-                if not tries_left:
+                if tries_left <= 0 and not patience.waits(GOSSIP_SECONDS):
                     raise
                 self.functions.refresh()
 

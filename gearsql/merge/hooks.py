@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from gearsql.catalog.function import Function
 from gearsql.catalog.hook_types import HookType, ListOf, Plain, StructOf, parse_hook_type
-from gearsql.errors import InternalError
+from gearsql.errors import DataError, InternalError
 from gearsql.merge.values import to_arrow, to_python
 from gearsql.sql.hooks import MERGE, ROW, STATE, WHOLE, Hooks
 from gearsql.sql.stubs import register, signatures
@@ -62,9 +62,10 @@ class HookRunner:
         self._run: _Run | None = None
 
     def close(self) -> None:
-        """End the sandbox, and with it what runs there."""
-        if self._sandbox is not None:
-            self._sandbox.close()
+        """End the sandbox, and with it what runs there; the next query gets a new one."""
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            sandbox.close()
 
     @contextmanager
     def running(self, hooks: Hooks, query: str, nulls: Callable[[int], None] | None = None) -> Iterator[None]:
@@ -86,9 +87,11 @@ class HookRunner:
                 if interrupted:
                     raise KeyboardInterrupt from None
                 # DuckDB passes over some failures: of constants that it folds, inside TRY.
-                if run.error is not None and _CALL_FAILED in str(error):
-                    raise run.error from None
-                raise
+                if run.error is None or _CALL_FAILED not in str(error):
+                    raise
+                if not isinstance(run.error, DataError):
+                    self.close()  # it may be dead, or hang
+                raise run.error from None
             finally:
                 self._run = None
             if nulls is not None:

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from gearsql.catalog.function import Function, Known
-from gearsql.errors import CancelledError, DataError, HookError
+from gearsql.errors import CancelledError, DataError, HookDiedError, HookError
 from gearsql.merge.database import open_database
 from gearsql.merge.hooks import HookRunner
 
@@ -148,6 +148,32 @@ def test_an_error_of_a_function_is_not_duckdbs(database: duckdb.DuckDBPyConnecti
     # The next query is not concerned.
     with runner.running((known("f", x="BIGINT"),), "q"):
         pass
+
+
+def test_after_a_death_the_next_query_gets_another_process(database: duckdb.DuckDBPyConnection) -> None:
+    def die(column: list[Any]) -> list[Any]:
+        raise HookDiedError("f(): killed by SIGSEGV")
+
+    dead, alive = Fake(f=die), Fake(f=lambda column: column)
+    fakes = iter([dead, alive])
+    runner = HookRunner(database, lambda: next(fakes))
+    with pytest.raises(HookDiedError), runner.running((known("f", x="BIGINT"),), "q"):
+        database.sql("SELECT f(i) FROM range(10) r(i)").fetchall()
+    assert dead.closed.is_set()
+    with runner.running((known("f", x="BIGINT"),), "q"):
+        assert database.sql("SELECT f(5)").fetchall() == [(5,)]
+
+
+def test_a_failure_that_duckdb_passes_over_is_none(database: duckdb.DuckDBPyConnection) -> None:
+    def picky(column: list[Any]) -> list[Any]:
+        if 7 in column:
+            raise HookError("f() failed", function="f")
+        return column
+
+    runner = HookRunner(database, lambda: Fake(f=picky))
+    with runner.running((known("f", x="BIGINT"),), "q"):
+        text = "SELECT CASE WHEN i > 99 THEN f(7) ELSE f(i) END, TRY(f(i + 5)) FROM range(3) r(i)"
+        assert database.sql(text).fetchall() == [(0, 5), (1, 6), (2, None)]
 
 
 def test_an_error_of_duckdb_stays(database: duckdb.DuckDBPyConnection) -> None:

@@ -64,6 +64,14 @@ static void count_allocations(void) {
     py_PyObject_SetArenaAllocator(&counted);
 }
 
+/* The types of _datetime are static, one for all interpreters, with tuples of whichever imported it first; the last one
+ * to end frees them (3.13), with its own allocator: an abort, unless that is always the main interpreter. */
+static void keep_shared_types(void) {
+#if PY_VERSION_HEX >= 0x030D0000
+    if (py_PyImport_ImportModule("_datetime") == NULL) py_PyErr_Clear();
+#endif
+}
+
 const char *gears_interpreter_start(const char *libpython, const char *executable) {
     const char *problem = gears_python_bind(libpython);
     if (problem) return problem;
@@ -82,6 +90,7 @@ const char *gears_interpreter_start(const char *libpython, const char *executabl
     if (!py_PyStatus_Exception(status)) status = py_Py_InitializeFromConfig(&config);
     py_PyConfig_Clear(&config);
     if (py_PyStatus_Exception(status)) return status.err_msg ? status.err_msg : "Python did not start";
+    keep_shared_types();
     py_PyEval_SaveThread();
     return NULL;
 }

@@ -44,6 +44,7 @@
     X(PyDict_New)                                                                                                      \
     X(PyDict_SetItemString)                                                                                            \
     X(PyRun_StringFlags)                                                                                               \
+    X(PyImport_ImportModule)                                                                                           \
     X(PyErr_Clear)                                                                                                     \
     X(PyObject_Str)                                                                                                    \
     X(PyUnicode_AsUTF8AndSize)                                                                                         \

@@ -22,7 +22,7 @@ class Token:
 
 def tokens(text: str) -> list[Token]:
     """Split a text; what DuckDB cannot split has no tokens after that place."""
-    raw = text.encode()
+    raw, ascii_ = text.encode(), text.isascii()
     found = [(start, kind) for start, kind in duckdb.tokenize(text)]
     ends = [(len(raw), None)]
     result = []
@@ -30,7 +30,7 @@ def tokens(text: str) -> list[Token]:
         if kind == duckdb.token_type.comment:
             continue
         piece = raw[start:end].decode().rstrip()
-        first = len(raw[:start].decode())
+        first = start if ascii_ else len(raw[:start].decode())
         word = kind in (duckdb.token_type.keyword, duckdb.token_type.identifier)
         result.append(Token(piece, Position(first, first + len(piece)), word))
     return result

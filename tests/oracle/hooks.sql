@@ -93,3 +93,8 @@ SELECT words, len(words), n FROM zoo, parts(s)
 SELECT count(*) FROM zoo, letters('abc')
 
 SELECT n, place FROM zoo, letters(s) AS l(place) ORDER BY n DESC, place LIMIT 7
+
+-- with: ["b-c", 2]
+SELECT letter, count(*) FROM zoo, letters(? || g) AS l(place) WHERE length_or(g, ?) > 1 GROUP BY letter
+
+SELECT INITIAL(_key), letter, count(*) FROM zoo z, Letters(z._key) WHERE "initial"(z._key) = 'z' GROUP BY ALL

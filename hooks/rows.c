@@ -158,6 +158,7 @@ static void rows_dealloc(PyObject *self) {
 
 static int keep(hooks_rows *rows, const void *bytes, uint64_t size) {
     rows->count = 0;
+    rows->is_loaded = false;
     if (rows->copy == NULL || size > rows->copy_room || rows->copy_room > size + KEPT_BYTES) {
         PyMem_RawFree(rows->copy);
         rows->copy_room = size < 64 ? 64 : size;
@@ -201,13 +202,30 @@ static PyObject *rows_load(PyObject *self, PyObject *arguments) {
         fits = lay_out(&rows->views[i], rows->types[i], &rest, count);
     if (!fits) return malformed();
     rows->count = count;
+    rows->is_loaded = true;
     rows->size = size;
     rows->failed = -1;
     Py_RETURN_NONE;
 }
 
+/* Large messages are not kept: a session may be idle for long. */
+static PyObject *rows_clear(PyObject *self, PyObject *none) {
+    (void)none;
+    hooks_rows *rows = (hooks_rows *)self;
+    rows->count = rows->size = 0;
+    rows->is_loaded = false;
+    rows->failed = -1;
+    if (rows->copy_room > KEPT_BYTES) {
+        PyMem_RawFree(rows->copy);
+        rows->copy = NULL;
+        rows->copy_room = 0;
+    }
+    Py_RETURN_NONE;
+}
+
 static int check_place(const hooks_rows *rows, Py_ssize_t column, Py_ssize_t row) {
-    if (column >= 0 && column < rows->column_count && row >= 0 && (uint64_t)row <= rows->count) return 0;
+    if (rows->is_loaded && column >= 0 && column < rows->column_count && row >= 0 && (uint64_t)row <= rows->count)
+        return 0;
     PyErr_SetString(PyExc_IndexError, "no such row or column");
     return -1;
 }
@@ -419,6 +437,7 @@ static Py_ssize_t rows_length(PyObject *self) { return (Py_ssize_t)((hooks_rows 
 
 static PyMethodDef METHODS[] = {
     {"load", rows_load, METH_VARARGS, "load(source, rows, offset=0): copy and check a message, a Mailbox's or bytes."},
+    {"clear", rows_clear, METH_NOARGS, "Forget the message."},
     {"column", rows_column, METH_VARARGS, "column(i, strict=False): its values; strict: of the rows without NULLs."},
     {"row", rows_row, METH_O, "Return the values of a row."},
     {"kept", rows_kept, METH_NOARGS, "Return a byte for each row: 1 if it has no NULL."},

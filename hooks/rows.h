@@ -22,6 +22,7 @@ typedef struct {
     unsigned char *copy;
     uint64_t copy_room, size;
     uint64_t count;
+    bool is_loaded;
     Py_ssize_t failed; /* row of the last failure, -1: none */
     const char *phase; /* of the last failure: argument, call, result */
 } hooks_rows;

@@ -15,7 +15,7 @@ from gearsql.catalog.function import Function
 from gearsql.catalog.hook_types import quoted
 from gearsql.shard import _mailbox
 from gearsql.shard._mailbox import Column, Rows
-from gearsql.shard.calling import REQUEST, Hook, Place
+from gearsql.shard.calling import REQUEST, Hook
 from gearsql.shard.stages import Stage
 from gearsql.shard.state import instance_of, state_of
 
@@ -34,7 +34,6 @@ class Aggregate(Hook):
 
     def answer(self, kind: int, stage: Stage, rows: int) -> None:
         """Answer a message of the server."""
-        self.place = Place()
         match kind:
             case _mailbox.UPDATE:
                 self._update(stage, rows)
@@ -43,7 +42,6 @@ class Aggregate(Hook):
                 self._combine(stage, rows)
                 stage.mailbox.send(_mailbox.DONE)
             case _mailbox.STATE:
-                self._travelling.clear()
                 for state in self._of_handles(stage, rows):
                     self._travelling.append(state_of(state))
                 stage.mailbox.send(_mailbox.RESULT, self._travelling)
@@ -57,6 +55,13 @@ class Aggregate(Hook):
                 self._finish(stage, self._accumulated(rows))
             case _:
                 raise ValueError(f"no message for an aggregate: {kind}")
+
+    def clear(self) -> None:
+        """Forget a message and its answer."""
+        super().clear()
+        self._travelling.clear()
+        self._lists.clear()
+        self._whole.clear()
 
     def call(self) -> int:
         """No message of an aggregate is a CALL."""
@@ -89,7 +94,6 @@ class Aggregate(Hook):
                 stage.states[target] = copy.deepcopy(self._state(stage, source))
 
     def _finish(self, stage: Stage, states: Iterator[Any]) -> None:
-        self.result.clear()
         for state in states:
             value = state.finish()
             self.place.phase = "result"

@@ -192,7 +192,13 @@ class ArrowBatches(_Batches):
             super().write(self.objects(values), bytes([1]) * len(kept))
 
     def objects(self, values: Any) -> Any:
-        return values.to_pylist() if hasattr(values, "to_pylist") else values
+        if not hasattr(values, "to_pylist"):
+            return values
+        found = values.to_pylist()
+        if self.module.types.is_decimal(values.type) and values.type.scale == 0:
+            # Whole numbers of more than 64 bits come so, and HUGEINT is given so.
+            return [None if value is None else int(value) for value in found]
+        return found
 
 
 def arrow_array(pa: Any, values: list[Any], type_: str) -> Any:
@@ -210,13 +216,12 @@ def fill(pa: Any, column: Column, type_: str, array: Any) -> bool:
     if wanted is None:
         return False
     try:
-        array = _as(pa, array, wanted)
+        array = _as(pa, _from_zero(pa, array), wanted)
     except pa.ArrowInvalid:
         return False
     if array is None:
         return False
-    if array.offset:
-        array = pa.concat_arrays([array, array.slice(0, 0)])
+    array = _from_zero(pa, array)
     validity, *buffers = array.buffers()
     bits = (
         memoryview(validity) if validity is not None and array.null_count else b"\xff" * -(-len(array) // 8)
@@ -224,6 +229,21 @@ def fill(pa: Any, column: Column, type_: str, array: Any) -> bool:
     offsets = memoryview(buffers[0] or bytes(8)) if len(buffers) == 2 else None
     column.fill(len(array), bits, offsets, memoryview(buffers[-1] or b""))
     return True
+
+
+def _from_zero(pa: Any, array: Any) -> Any:
+    """Return the array without the buffers' other parts: a slice begins somewhere in them."""
+    if not array.offset and not (_is_large_text(pa, array) and len(array) and _first_offset(array)):
+        return array
+    return pa.concat_arrays([array, array.slice(0, 0)])
+
+
+def _is_large_text(pa: Any, array: Any) -> bool:
+    return bool(pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type))
+
+
+def _first_offset(array: Any) -> int:
+    return int.from_bytes(memoryview(array.buffers()[1])[:8], "little")
 
 
 def objects(type_: str, array: Any) -> list[Any]:

@@ -42,8 +42,6 @@ class Hook(ABC):
         """Answer a message of the server. Whatever is raised is the user's; tell() says what of it."""
         if kind != _mailbox.CALL:
             raise ValueError(f"no message for a {self.function.kind} function: {kind}")
-        self.place = Place()
-        self.result.clear()
         self.rows.load(stage.mailbox, rows, REQUEST)
         stage.forgiven += self.call()
         stage.mailbox.send(_mailbox.RESULT, self.result)
@@ -58,6 +56,12 @@ class Hook(ABC):
         names = [name for name, _ in self.function.parameters]
         arguments = list(zip(names, place.arguments, strict=False))
         return told(error, _KINDS[place.phase], self.function.name, row=place.row, arguments=arguments)
+
+    def clear(self) -> None:
+        """Forget a message and its answer, which may have been large."""
+        self.place = Place()
+        self.rows.clear()
+        self.result.clear()
 
     def failed_row(self) -> None:
         """Take the place from `rows`."""

@@ -118,6 +118,7 @@ class Session:
             self._fail(hook.tell(error))
         finally:
             current.stage = None
+            hook.clear()
 
     def _fail(self, fault: dict[str, object]) -> None:
         self._mailbox.send(_mailbox.ERROR, encode(fault))

@@ -31,6 +31,7 @@ from gearsql.errors import (
     ProgrammingError,
     ShardUnreachableError,
     SlotsNotCoveredError,
+    TableShrankError,
     UnknownColumnError,
     UnknownTableError,
 )
@@ -86,7 +87,7 @@ class Engine:
         while True:
             try:
                 return self._run(statement, parameters, progress, patience)
-            except (SlotsNotCoveredError, ShardUnreachableError) as error:
+            except (SlotsNotCoveredError, ShardUnreachableError, TableShrankError) as error:
                 if not isinstance(statement, Query | Explain):
                     raise
                 patience.recover(self._shards, error)

@@ -14,6 +14,7 @@ Error                       message, position, hint
       │    ├── VersionMismatchError shards, or shard and client, run different versions
       │    ├── SlotsNotCoveredError the cluster does not serve every slot
       │    │    └── SlotsMovedError slots moved while the query ran, and went on moving
+      │    ├── TableShrankError     keys may have come twice while most were deleted, again and again: shard
       │    ├── DataReplacedError    the database was emptied, swapped or loaded anew under the query: shard
       │    ├── ResourceLimitError   a bound of the module was reached (memory, stages, queue)
       │    ├── CancelledError       the stage was cancelled or its time was up
@@ -205,6 +206,10 @@ class SlotsMovedError(SlotsNotCoveredError):
 
 class DataReplacedError(ShardError):
     """The database was emptied, swapped or loaded anew while the query read it."""
+
+
+class TableShrankError(ShardError):
+    """So many keys went while the query scanned that others may have come twice: it runs again."""
 
 
 class ResourceLimitError(ShardError):

@@ -11,6 +11,7 @@
 #include "lock.h"
 #include "server.h"
 #include "session.h"
+#include "shrink.h"
 #include "version.h"
 #include "worker.h"
 
@@ -193,7 +194,8 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
         RedisModule_Log(ctx, "warning", "%s", problem);
         return REDISMODULE_ERR;
     }
-    if (!create_type(ctx) || !create_commands(ctx) || !subscribe(ctx) || !gears_flush_subscribe(ctx)) {
+    if (!create_type(ctx) || !create_commands(ctx) || !subscribe(ctx) || !gears_flush_subscribe(ctx) ||
+        !gears_shrink_subscribe(ctx)) {
         RedisModule_Log(ctx, "warning", "the server refused a command, event or type of gearsql");
         return REDISMODULE_ERR;
     }

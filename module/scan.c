@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "lock.h"
+#include "repeat.h"
+#include "shrink.h"
 
 /* The name of a scan's only column when a query reads none (count(*)): DuckDB knows no table without columns. */
 #define NO_COLUMN "gears_none"
@@ -47,6 +49,12 @@ typedef struct scan_state {
     unsigned next_slot;
     uint64_t listed_epoch;
     gears_slot_state slots_now;
+
+    /* Keys may come twice: `repeat` knows which, where slots have tables of their own. Where all keys share one and it
+     * may be about to shrink, all names are known. */
+    bool repeats, begun, knows;
+    gears_repeat repeat;
+    gears_names known;
 
     /* The turn at hand. */
     RedisModuleUser *user;
@@ -215,12 +223,22 @@ static void hold_key(scan_state *s, RedisModuleString *name) {
     s->held[s->held_count++] = RedisModule_HoldString(NULL, name);
 }
 
+static bool is_known(scan_state *s, RedisModuleString *name) {
+    gears_name_added added = gears_names_add(&s->known, name);
+    if (added == GEARS_NAME_NO_MEMORY) {
+        gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
+        s->failed = true;
+    }
+    return added != GEARS_NAME_NEW;
+}
+
 /* RM_Scan's callback. It cannot be told to stop within a bucket, so keys beyond the chunk are held. */
 static void on_key(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *data) {
     scan_state *s = data;
     (void)ctx;
     s->seen++;
-    if (s->failed) return;
+    if (s->failed || (s->repeat.looking && gears_repeat_has(&s->repeat, name))) return;
+    if (s->knows && is_known(s, name)) return;
     if (s->rows == s->capacity || key == NULL)
         hold_key(s, name);
     else
@@ -359,17 +377,47 @@ static bool begin_turn(scan_state *s) {
     return s->stage->slots == NULL || look_at_slots(s);
 }
 
+/* RM_Scan until the chunk is full or the time is up, and then until a slot begins, unless that takes as long again. */
+static void scan_keys(scan_state *s, uint64_t entered) {
+    for (unsigned calls = 0; !s->failed && !s->exhausted; calls++) {
+        bool looks = s->repeat.ending || calls % KEYS_PER_LOOK == 0;
+        bool over = s->rows == s->capacity || (looks && turn_is_over(entered));
+        if (over && !s->repeats) return;
+        if (over && !s->repeat.ending) gears_repeat_look(&s->repeat);
+        if (s->repeat.ending && (s->repeat.complete || gears_lock_now() - entered >= 2 * gears_lock_slice_us)) return;
+        s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key, s);
+    }
+}
+
+/* False: the table of all keys may have shrunk since the scan began. The next one will be ready for that. */
+static bool trust_table(scan_state *s) {
+    bool may_shrink = !s->repeats && !s->knows && gears_shrink_may(s->stage->database, RedisModule_DbSize(s->ctx));
+    if (may_shrink && s->begun) {
+        gears_stage_fail(s->stage, "GEARSSHRINK so many keys went during the scan that others may have come twice");
+        s->failed = true;
+        return false;
+    }
+    s->knows |= may_shrink;
+    s->begun = true;
+    return true;
+}
+
 static void run_turn(scan_state *s, uint64_t entered) {
     if (s->stage->slots != NULL && s->stage->slots->by_slot) {
         run_turn_by_slot(s, entered);
         return;
     }
-    read_held(s);
-    for (unsigned calls = 0; s->rows < s->capacity && !s->failed && !s->exhausted; calls++) {
-        if (calls % KEYS_PER_LOOK == 0 && turn_is_over(entered)) break;
-        s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key, s);
+    s->repeats = s->stage->slots != NULL && gears_repeat_applies();
+    if (s->repeats && !gears_repeat_begin(&s->repeat, s->ctx)) {
+        gears_slots_distrust();
+        fail_moved(s, s->repeat.slot);
+        return;
     }
+    if (!trust_table(s)) return;
+    read_held(s);
+    scan_keys(s, entered);
     if (s->exhausted && s->held_count > 0) read_held(s);
+    if (s->repeats) gears_repeat_end(&s->repeat, s->ctx);
 }
 
 static void publish(scan_state *s, uint64_t locked) {
@@ -452,6 +500,8 @@ static void free_state(void *data) {
     scan_state *s = data;
     while (s->held_count > 0) RedisModule_FreeString(NULL, s->held[--s->held_count]);
     free_names(s);
+    gears_repeat_free(&s->repeat);
+    gears_names_clear(&s->known);
     if (s->cursor != NULL) RedisModule_ScanCursorDestroy(s->cursor);
     free(s->held);
     free(s->targets);

@@ -91,6 +91,7 @@ enum {
     REDISMODULE_CTX_FLAGS_LOADING = 1 << 13,
     REDISMODULE_CTX_FLAGS_REPLICA_IS_STALE = 1 << 14,
     REDISMODULE_CTX_FLAGS_REPLICA_IS_CONNECTING = 1 << 15,
+    REDISMODULE_CTX_FLAGS_ACTIVE_CHILD = 1 << 18,
     REDISMODULE_CTX_FLAGS_DENY_BLOCKING = 1 << 21,
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING = 1 << 23,
     REDISMODULE_OPTIONS_HANDLE_ATOMIC_SLOT_MIGRATION = 1 << 5, /* Valkey's alone */
@@ -99,6 +100,7 @@ enum {
     REDISMODULE_EVENT_LOADING = 3,
     REDISMODULE_EVENT_CLIENT_CHANGE = 4,
     REDISMODULE_EVENT_SHUTDOWN = 5,
+    REDISMODULE_EVENT_CRON_LOOP = 8,
     REDISMODULE_EVENT_SWAPDB = 11,
     REDISMODULE_EVENT_REPL_ASYNC_LOAD = 14,
     REDISMODULE_EVENT_ATOMIC_SLOT_MIGRATION = 19, /* Valkey's alone */
@@ -204,6 +206,7 @@ enum {
 #define GEARS_SERVER_OPTIONAL_FUNCTIONS(X)                                                                             \
     X(int, GetTypeMethodVersion, (void))                                                                               \
     X(int, AddACLCategory, (RedisModuleCtx *, const char *))                                                           \
+    X(unsigned int, ClusterKeySlot, (RedisModuleString *))                                                             \
     X(int, ClusterCanAccessKeysInSlot, (int))                                                                          \
     X(RedisModuleString *, GetModuleUserACLString, (RedisModuleUser *))                                                \
     X(int, SetCommandACLCategories, (RedisModuleCommand *, const char *))

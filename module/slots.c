@@ -15,7 +15,7 @@ static _Atomic uint64_t migration_events;
 static _Atomic int64_t migrations_running;
 static _Atomic uint64_t migrated_us; /* when the last event was */
 
-static _Atomic uint64_t moved_us; /* when a stage last met slots on the move */
+static _Atomic uint64_t moved_us; /* when a stage last met slots on the move, or keys that may come twice */
 
 /* What a migration that failed has brought is thrown away soon after its end, not at once. Where one slot moved key
  * by key, others will: a whole scan would fail again and again. */
@@ -147,6 +147,17 @@ RedisModuleCallReply *gears_slots_keys(RedisModuleCtx *ctx, unsigned slot) {
     return NULL;
 }
 
+long long gears_slots_count(RedisModuleCtx *ctx, unsigned slot) {
+    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CLUSTER", "cl", "COUNTKEYSINSLOT", (long long)slot);
+    if (reply == NULL) return -1;
+    bool told = RedisModule_CallReplyType(reply) == REDISMODULE_REPLY_INTEGER;
+    long long count = told ? RedisModule_CallReplyInteger(reply) : -1;
+    RedisModule_FreeCallReply(reply);
+    return count;
+}
+
+void gears_slots_distrust(void) { atomic_store(&moved_us, gears_lock_now()); }
+
 /* ---- a stage -------------------------------------------------------------------------------------------------- */
 
 const char *gears_slots_open(gears_slots *slots, RedisModuleCtx *ctx) {
@@ -155,7 +166,7 @@ const char *gears_slots_open(gears_slots *slots, RedisModuleCtx *ctx) {
     if (!gears_slots_ask(ctx, now)) return "GEARSMOVED the server does not tell its slots";
     if (!now->primary) return GEARS_REPLICA;
     slots->opened = true;
-    if (!is_empty(&now->moving)) atomic_store(&moved_us, gears_lock_now());
+    if (!is_empty(&now->moving)) gears_slots_distrust();
     slots->by_slot = now->migrating || is_recent(atomic_load(&moved_us), RESTLESS_US) ||
                      !are_equal(&now->owned, &slots->wanted);
     return NULL;
@@ -189,7 +200,7 @@ char *gears_slots_close(gears_slots *slots, RedisModuleCtx *ctx) {
     if (!now.primary) return strdup(GEARS_REPLICA);
     if (!slots->by_slot && !is_same(&slots->at_start, &now)) {
         gears_slot_set changed = differing(&slots->at_start, &now);
-        atomic_store(&moved_us, gears_lock_now());
+        gears_slots_distrust();
         return gears_slots_moved(&changed);
     }
     /* One scan's rows and another's would be of different slots. */

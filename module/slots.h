@@ -55,6 +55,12 @@ char *gears_slots_close(gears_slots *slots, RedisModuleCtx *ctx);
 /* The keys of a slot, an array reply to be freed; NULL if the server would not tell. Takes: server lock. */
 RedisModuleCallReply *gears_slots_keys(RedisModuleCtx *ctx, unsigned slot);
 
+/* How many keys a slot has; -1 if the server would not tell. Takes: server lock. */
+long long gears_slots_count(RedisModuleCtx *ctx, unsigned slot);
+
+/* From now on, for some seconds, stages of this server go slot by slot. Any thread. */
+void gears_slots_distrust(void);
+
 /* Be told when Valkey moves slots atomically, where the server does that. Main thread, at load. */
 void gears_slots_subscribe(RedisModuleCtx *ctx);
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 import time
 
 from gearsql.cluster.shards import Shards
-from gearsql.errors import CancelledError, Error, ShardUnreachableError, SlotsMovedError, SlotsNotCoveredError
+from gearsql.errors import (
+    CancelledError,
+    Error,
+    ShardUnreachableError,
+    SlotsMovedError,
+    SlotsNotCoveredError,
+    TableShrankError,
+)
 
 SETTLE_SECONDS = 10.0
 """For slots that move, if the query has no timeout of its own."""
@@ -61,7 +68,7 @@ class Patience:
 
     def _allows(self, shards: Shards, error: Error) -> bool:
         match error:
-            case SlotsMovedError():
+            case SlotsMovedError() | TableShrankError():
                 return self.waits(SETTLE_SECONDS)
             case SlotsNotCoveredError():
                 return self.waits(GOSSIP_SECONDS)

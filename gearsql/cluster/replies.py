@@ -24,6 +24,7 @@ from gearsql.errors import (
     ShardError,
     ShardUnreachableError,
     SlotsMovedError,
+    TableShrankError,
     VersionMismatchError,
 )
 
@@ -80,6 +81,8 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
             return SlotsMovedError(f"the slots {slots} moved at {shard} while it counted them")
         case "GEARSREPLICA":
             return SlotsMovedError(f"{shard} is a replica now, and counts no slots")
+        case "GEARSSHRINK":
+            return TableShrankError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSREPLACED":
             return DataReplacedError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSLOADING":

@@ -1,0 +1,19 @@
+/* A set of key names, by their bytes. Names are held, so freeing takes the thread that may free them: any. */
+#ifndef GEARS_NAMES_H
+#define GEARS_NAMES_H
+
+#include <stddef.h>
+
+#include "server.h"
+
+typedef struct gears_names {
+    RedisModuleString **places; /* open addressing; a power of two, at most half full */
+    size_t count, capacity;
+} gears_names;
+
+typedef enum { GEARS_NAME_NEW, GEARS_NAME_KNOWN, GEARS_NAME_NO_MEMORY } gears_name_added;
+
+gears_name_added gears_names_add(gears_names *names, RedisModuleString *name);
+void gears_names_clear(gears_names *names);
+
+#endif

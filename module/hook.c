@@ -58,13 +58,14 @@ static void append_json(text *t, const char *bytes, size_t length) {
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* user NUL 'n' name, or user NUL 'h' hash ',' hash … in order. */
+/* user NUL 'n' name, or user NUL 'h' hash ',' hash … in order, or user NUL 'c': a user's checks share one, since each
+ * may be the only use of its function, and ended sessions are counted. */
 static text session_key(const gears_stage *stage, const gears_hooks *h, const gears_hook_group *group) {
     text key = new_text();
     append(&key, stage->user.data, stage->user.length);
-    append(&key, stage->hook_session.length ? "\0n" : "\0h", 2);
+    append(&key, stage->is_check ? "\0c" : stage->hook_session.length ? "\0n" : "\0h", 2);
     append(&key, stage->hook_session.data, stage->hook_session.length);
-    if (stage->hook_session.length > 0) return key;
+    if (stage->is_check || stage->hook_session.length > 0) return key;
     const char *hashes[GEARS_STAGE_HOOKS];
     size_t count = 0;
     for (size_t i = 0; i < stage->hook_count; i++)
@@ -178,14 +179,19 @@ static bool open_session(gears_hooks *h, gears_isolation isolation, const char *
     return opened;
 }
 
+/* Whom errors name when all hooks of the group are meant. */
+static const char *first_name(const gears_hooks *h, const gears_hook_group *group) {
+    uint32_t first = 0;
+    while (h->members[first].group != group) first++;
+    return h->stage->hooks[first]->name;
+}
+
 /* BEGIN makes the session know the functions: it compiles what it does not have yet. */
 static bool open_group(gears_hooks *h, gears_isolation isolation) {
     gears_hook_group *group = &h->groups[isolation];
     gears_hook_message m;
-    uint32_t first = 0;
-    while (h->members[first].group != group) first++;
     text json = begin_json(h->stage, h, group);
-    bool begun = json.data != NULL && open_session(h, isolation, h->stage->hooks[first]->name, &m);
+    bool begun = json.data != NULL && open_session(h, isolation, first_name(h, group), &m);
     if (begun) {
         gears_batch_put_tail(&m.writer, json.data, json.length);
         group->begun = true; /* whatever comes of it: END is right after a failed BEGIN, too */
@@ -213,9 +219,8 @@ bool gears_hook_open(gears_stage *stage, RedisModuleCtx *ctx, duckdb_connection 
 static void end(gears_hooks *h, const gears_hook_group *group) {
     gears_hook_message m;
     uint64_t nulls;
-    if (!gears_hook_message_open(&m, h, group, "the end of a stage", 0, 0) ||
-        !gears_hook_message_send(&m, GEARS_END, GEARS_DONE))
-        return;
+    if (!gears_hook_message_open(&m, h, group, first_name(h, group), 0, 0)) return;
+    if (!gears_hook_message_send(&m, GEARS_END, GEARS_DONE)) return;
     if ((size_t)(h->answer_end - h->answer) < sizeof nulls) return;
     memcpy(&nulls, h->answer, sizeof nulls);
     atomic_fetch_add_explicit(&h->stage->hook_nulls, nulls, memory_order_relaxed);

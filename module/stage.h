@@ -65,6 +65,7 @@ typedef struct gears_stage {
     size_t hook_count;
     gears_function **hooks;      /* retained; what the first argument of a call counts in */
     gears_bytes hook_session;    /* a named session; none: by user and set of functions */
+    bool is_check;               /* of a definition: in the session of the user's checks */
     char shard[48];              /* who this server is, for hooks */
     struct gears_hooks *running; /* worker only: hook.c's */
     bool ending;                 /* worker only: sessions hear of the end even if the stage is cancelled */

@@ -323,6 +323,7 @@ gears_stage *gears_stage_for_check(RedisModuleCtx *ctx, gears_function *function
     *error = NULL;
     if (stage != NULL) {
         stage->id = strdup("check");
+        stage->is_check = true;
         stage->sql = strdup("SELECT 0");
         stage->hooks = calloc(1, sizeof(gears_function *));
         if (stage->id != NULL && stage->sql != NULL && stage->hooks != NULL) {

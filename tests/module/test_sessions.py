@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import redis
 
 from gearsql.embedded import Cluster
-from tests.module.hooks import Hook, hook_words, run_hooks, scalar
+from tests.module.hooks import Hook, definition_words, hook_words, run_hooks, scalar
 from tests.module.raw import connect, run, status
 from tests.servers import SERVERS, binary
 
@@ -257,6 +258,17 @@ def test_an_argument_out_of_range_is_named(option: tuple[str, Any]) -> None:
         one(**dict([option])),
     ):
         pass
+
+
+def test_the_checks_of_a_user_share_a_session() -> None:
+    with one(SESSIONS=2) as (_, client):
+        hook = counter(client)
+        assert calls(client, hook) == 1
+        for number in range(20):
+            function = replace(hook.function, source=f"return {number}")
+            client.execute_command("GEARSQL.DEFINE", "CHECK", *definition_words(function, 1))
+        assert counts(client) == (2, 0, 0)
+        assert calls(client, hook) == 2
 
 
 # ---- runaways ----------------------------------------------------------------------------------------

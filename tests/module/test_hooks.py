@@ -446,6 +446,36 @@ def test_a_process_that_dies_is_named(
         run_hooks(client, "SELECT h0(i) FROM range(5000) AS t(i)", [dying])
 
 
+FORGED = """
+import struct, time
+from gearsql.shard.stages import current
+mailbox = current.stage.mailbox
+mailbox.send(a0, bytes.fromhex(a1))
+time.sleep(60)
+return a1
+"""
+
+
+def test_an_answer_out_of_the_format_ends_its_session(
+    client: redis.Redis, answers: Callable[[], None]
+) -> None:
+    forge = scalar(client, "forge", "INTEGER; VARCHAR", "VARCHAR", FORGED, volatile=True)
+    valid, offsets = "0100000000000000", "0000000000000000"
+    for kind, payload, problem in (
+        (33, "", "a column is cut off"),
+        (33, valid, "a column is cut off"),
+        (33, valid + offsets + "ff" * 8, "a column is cut off"),
+        (33, valid + "01" + offsets[2:] + offsets, "offsets do not ascend"),
+        (33, valid + offsets + "0100000000000000" + "ff" + "00" * 7, "a VARCHAR is not UTF-8"),
+        (32, "", "an answer that was not asked for"),
+        (7, "", "no answer of ours"),
+    ):
+        with pytest.raises(redis.ResponseError) as caught:
+            run_hooks(client, f"SELECT h0({kind}, '{payload}')", [forge])
+        assert str(caught.value).startswith("GEARSHOOKDIED forge(): its session")
+        assert problem in str(caught.value)
+
+
 def test_sessions_and_processes_in_one_stage(loaded: redis.Redis) -> None:
     here = scalar(loaded, "here", "BIGINT", "BIGINT", "import os\nreturn os.getpid()")
     there = scalar(loaded, "there", "BIGINT", "BIGINT", "import os\nreturn os.getpid()", isolation="process")

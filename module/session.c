@@ -63,7 +63,8 @@ void gears_session_drop(gears_session *session) {
 static bool end_least_recently_used(void) {
     gears_session *oldest = NULL;
     for (gears_session *session = table; session != NULL; session = session->next)
-        if (session->users == 0 && (oldest == NULL || session->last_used < oldest->last_used)) oldest = session;
+        if (atomic_load(&session->users) == 0 && (oldest == NULL || session->last_used < oldest->last_used))
+            oldest = session;
     if (oldest == NULL) return false;
     end_session(oldest);
     return true;
@@ -180,7 +181,7 @@ gears_session *gears_session_acquire(gears_stage *stage, gears_isolation isolati
     pthread_mutex_lock(&mutex);
     gears_session *session = find_or_make(stage, isolation, key, length);
     if (session != NULL) {
-        session->users++;
+        atomic_fetch_add(&session->users, 1);
         atomic_fetch_add(&session->references, 1);
     }
     pthread_mutex_unlock(&mutex);
@@ -189,7 +190,7 @@ gears_session *gears_session_acquire(gears_stage *stage, gears_isolation isolati
 
 void gears_session_release(gears_session *session) {
     pthread_mutex_lock(&mutex);
-    session->users--;
+    atomic_fetch_sub(&session->users, 1);
     session->last_used = gears_lock_now();
     pthread_mutex_unlock(&mutex);
     gears_session_unref(session);

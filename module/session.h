@@ -57,7 +57,7 @@ gears_mailbox *gears_session_mailbox(gears_session *session);
 
 /* Give the turn to the session and wait until it comes back: true. False with the stage failed and the session
  * abandoned: the deadline passed (GEARSHOOKTIME), the session died (GEARSHOOKDIED), or the stage was cancelled.
- * A cancelled exchange waits 200 ms for the answer before it gives the session up; then the session lives on.
+ * A cancelled exchange waits 200 ms for the answer (2 s if other stages share the session) before it gives it up.
  * `function` is whom the errors name. mailbox->size is what is sent; what came back is checked against the mailbox's
  * size, and written to *size and *kind: read these, not the mailbox's, which a hostile process may change at any time.
  * Holds no lock of the server and no GIL. Runs on: worker thread, between lock and unlock. */

@@ -24,8 +24,8 @@ struct gears_session {
 
     /* Under the table's mutex. */
     gears_session *next;
-    unsigned users;
     uint64_t last_used;
+    atomic_uint users; /* stages; read without it */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;

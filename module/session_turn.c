@@ -13,7 +13,7 @@
 #include "lock.h"
 #include "session_parts.h"
 
-enum { STEP_MS = 50, CANCEL_GRACE_MS = 200, ENDING_MS = 2000 };
+enum { STEP_MS = 50, GRACE_MS = 200, SHARED_GRACE_MS = 2000, ENDING_MS = 2000 };
 #define KEPT_BYTES ((uint64_t)16 << 20)
 
 /* Shared memory, so no FUTEX_PRIVATE_FLAG. */
@@ -118,15 +118,21 @@ void gears_session_unlock(gears_session *session) {
 
 typedef enum { ANSWERED, LATE, DIED, CANCELLED } outcome;
 
+/* How long, in microseconds, the answer to a cancelled stage is waited for before the session is given up: longer if other
+ * stages would lose theirs with it. */
+static uint64_t grace_of(gears_session *session) {
+    if (gears_session_stopping()) return 0;
+    return (atomic_load(&session->users) > 1 ? SHARED_GRACE_MS : GRACE_MS) * 1000;
+}
+
 static outcome wait_for_turn(gears_session *session, gears_stage *stage, uint64_t deadline) {
     gears_mailbox *mailbox = session->mailbox;
     bool cancelled = false;
     while (atomic_load(&mailbox->turn) != GEARS_TURN_SERVER) {
         uint64_t now = gears_lock_now();
         if (!cancelled && is_cancelled(stage)) {
-            uint64_t grace = gears_session_stopping() ? now : now + CANCEL_GRACE_MS * 1000;
             cancelled = true;
-            if (grace < deadline) deadline = grace;
+            if (now + grace_of(session) < deadline) deadline = now + grace_of(session);
         }
         if (gears_session_is_dead(session)) return DIED;
         if (now >= deadline) return cancelled ? CANCELLED : LATE;

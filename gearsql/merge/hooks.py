@@ -30,8 +30,9 @@ _CALL_FAILED = "Python exception occurred while executing the UDF"
 class Sandbox(Protocol):
     """A process that runs functions and nothing else; gearsql.shard.sandbox. Columns are lists of values."""
 
-    nulls: int
-    """How many rows failed and became NULL since begin(), as ON ERROR NULL says."""
+    @property
+    def nulls(self) -> int:
+        """How many rows failed and became NULL since begin(), as ON ERROR NULL says."""
 
     def begin(self, functions: Sequence[Function], query: str) -> None:
         """Start a query: later calls name a function by its place in `functions`."""
@@ -68,18 +69,21 @@ class HookRunner:
             sandbox.close()
 
     @contextmanager
-    def running(self, hooks: Hooks, query: str, nulls: Callable[[int], None] | None = None) -> Iterator[None]:
+    def running(
+        self, hooks: Hooks, query: str, nulls: Callable[[int], None] | None = None, named: Hooks = ()
+    ) -> Iterator[None]:
         """Let the SQL that runs within call some functions. What they raise replaces DuckDB's error.
 
-        `nulls` is told the rows that ON ERROR NULL made NULL.
+        `nulls` is told the rows that ON ERROR NULL made NULL. `named` are functions that SQL only names: they
+        may not even be fit to run in this client.
         """
-        if not hooks:
+        if not hooks and not named:
             yield
             return
         with self._lock:
             self._run = run = _Run([known.function for known in hooks], query, self._started)
-            for function in run.functions:
-                self._declare(function)
+            for known in (*hooks, *named):
+                self._declare(known.function)
             try:
                 with _interrupts(self.close) as interrupted:
                     yield
@@ -148,6 +152,8 @@ class _Run:
             raise
 
     def _answer(self, function: Function, form: str, columns: Sequence[pa.ChunkedArray]) -> Any:
+        if function not in self.functions:
+            raise InternalError(f"{function.name} is not for this client")
         if self._sandbox is None:
             self._sandbox = self._started()
             self._sandbox.begin(self.functions, self._query)

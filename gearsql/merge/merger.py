@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from importlib import import_module
 from types import TracebackType
 from typing import Self
 
@@ -67,7 +66,8 @@ class Merger:
             if plan.merge is None:
                 table = pa.Table.from_batches(arrival, arrival.schema)
             else:
-                running = self._hooks.running(_hooks(plan, plan.merge), query, nulls)
+                hooks = plan.merge.hooks
+                running = self._hooks.running(hooks, query, nulls, _named(plan, plan.merge))
                 with running, self._database.cursor() as cursor, arrival.faults(), named_faults():
                     table = _run(cursor, plan.shard, plan.merge, plan.columns, arrival)
             arrival.drain()
@@ -108,14 +108,14 @@ class Merger:
 
 def _process() -> Sandbox:
     # Imported late: few queries call functions here.
-    sandbox: Sandbox = import_module("gearsql.shard.sandbox").Sandbox()
-    return sandbox
+    from gearsql.shard.sandbox import Sandbox as Process
+
+    return Process()
 
 
-def _hooks(plan: GearsPlan, merge: MergeStage) -> Hooks:
-    """The functions that the merge's SQL names: where states get their types it has the shards' in it."""
-    texts = [merge.sql, *([plan.shard.sql] if merge.states else [])]
-    return tuple(dict.fromkeys(known for text in texts for known in hooks_in(text, plan.shard.hooks)))
+def _named(plan: GearsPlan, merge: MergeStage) -> Hooks:
+    """The functions of the shards' SQL where it gives states their types, on a table without rows."""
+    return hooks_in(plan.shard.sql, plan.shard.hooks) if merge.states else ()
 
 
 def _run(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +25,11 @@ return x
 $$;
 CREATE OR REPLACE FUNCTION lenient(x BIGINT) RETURNS BIGINT LANGUAGE python ON ERROR NULL AS $$
 return 1 // (x % 10)
+$$;
+CREATE OR REPLACE FUNCTION endless(x BIGINT) RETURNS BIGINT LANGUAGE python AS $$
+while x is not None:
+    x = x + 1 - 1
+return x
 $$;
 CREATE OR REPLACE FUNCTION chars(text VARCHAR) RETURNS TABLE (letter VARCHAR) LANGUAGE python AS $$
 for letter in text:
@@ -95,6 +104,28 @@ def test_on_error_null_is_told(connection: gearsql.Connection) -> None:
     assert [str(message) for _, message in cursor.messages] == [
         f"a function failed for {ROWS // 10} rows: NULL, as its ON ERROR NULL says"
     ]
+
+
+def test_a_failure_over_groups_has_no_row(connection: gearsql.Connection, cluster: Cluster) -> None:
+    with pytest.raises(HookError) as raised:
+        connection.execute('SELECT g FROM "hooked:*" GROUP BY g HAVING picky(count(*) + 10) > 0')
+    assert raised.value.key is None
+    assert ("in this client" in str(raised.value)) == (len(cluster.ports) == 3)
+    cursor = connection.execute('SELECT g, lenient(count(*) - 66) FROM "hooked:*" GROUP BY g ORDER BY g')
+    assert cursor.fetchall() == [(0, 1), (1, 1), (2, None)]
+    assert "1 row: NULL" in str(cursor.messages[0][1])
+
+
+@pytest.mark.parametrize(
+    "query", ['SELECT endless(n) FROM "hooked:*"', 'SELECT endless(count(*)) FROM "hooked:*"']
+)
+def test_ctrl_c_ends_a_function(connection: gearsql.Connection, query: str) -> None:
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        connection.execute(query)
+    assert time.monotonic() - begun < 10
+    assert connection.execute('SELECT picky(count(*)) FROM "hooked:*"').fetchone() == (ROWS,)
 
 
 def test_another_connection_sees_a_new_version(connection: gearsql.Connection, cluster: Cluster) -> None:

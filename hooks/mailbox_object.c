@@ -12,6 +12,7 @@
 #include "watch.h"
 
 #define SECOND INT64_C(1000000000)
+#define KEPT_BYTES ((uint64_t)16 << 20)
 #define ALL_BYTES (GEARS_MAILBOX_HEADER + GEARS_MAILBOX_BYTES)
 
 static int64_t now(void) {
@@ -219,6 +220,15 @@ static PyObject *mailbox_stop(PyObject *self, PyObject *none) {
     Py_RETURN_NONE;
 }
 
+/* Pages that a large message touched would stay for ever. Only whoever has the turn may do this. */
+static PyObject *mailbox_shed(PyObject *self, PyObject *none) {
+    (void)none;
+    hooks_mailbox *mailbox = (hooks_mailbox *)self;
+    if (mailbox->memory && !mailbox->header_only)
+        madvise(hooks_mailbox_payload(mailbox) + KEPT_BYTES, GEARS_MAILBOX_BYTES - KEPT_BYTES, MADV_REMOVE);
+    Py_RETURN_NONE;
+}
+
 static PyObject *mailbox_watch(PyObject *self, PyObject *arguments) {
     int parent = 0;
     if (!PyArg_ParseTuple(arguments, "|i:watch", &parent) || check_open((hooks_mailbox *)self) < 0) return NULL;
@@ -262,6 +272,7 @@ static PyMethodDef METHODS[] = {
      "sent. SystemExit: the session is to end."},
     {"end", mailbox_end, METH_O, "Say why nobody will answer any more."},
     {"stop", mailbox_stop, METH_NOARGS, "Ask the session to end."},
+    {"shed", mailbox_shed, METH_NOARGS, "Give back the memory that large messages took."},
     {"watch", mailbox_watch, METH_VARARGS,
      "watch(parent=0): from now on `stop` interrupts the calling thread by SystemExit, again and again. In a process,\n"
      "whose parent is given, `stop` and the parent's end end the process."},

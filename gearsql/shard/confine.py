@@ -45,7 +45,10 @@ _SYSTEM = (
     "/dev/urandom",
     "/dev/random",
     "/dev/zero",
-    "/proc/self",
+    *(
+        f"/proc/self/{name}"
+        for name in ("auxv", "cgroup", "cmdline", "fd", "maps", "stat", "statm", "status", "task")
+    ),
     "/proc/cpuinfo",
     "/proc/meminfo",
     "/proc/sys/vm/overcommit_memory",
@@ -54,6 +57,7 @@ _SYSTEM = (
     "/sys/devices/system/node",
     "/sys/kernel/mm/transparent_hugepage/enabled",
 )
+_OF_PREFIX = ("lib", "lib32", "lib64", "share", "ssl/openssl.cnf", "pyvenv.cfg")
 _WRITABLE = ("/dev/null",)
 # One thread each: a batch comes after the other, and each thread of theirs takes address space at once.
 _ENVIRONMENT = {
@@ -71,13 +75,14 @@ def prepare(parent: int, keep: int) -> None:
     _mailbox.die_with_parent()
     if os.getppid() != parent:
         os._exit(PARENT_GONE)
-    _close_files(keep)
     _be_killed_first()
     os.environ.update(_ENVIRONMENT)
     os.chdir("/")
     sys.dont_write_bytecode = True
     _mailbox.give_up_rights()
     _guarded.by_landlock = _mailbox.restrict_files(readable(), _WRITABLE) > 0
+    # Last: till then stderr is where a failure is told.
+    _close_files(keep)
 
 
 def seal(memory_mb: int) -> None:
@@ -93,12 +98,12 @@ def seal(memory_mb: int) -> None:
 
 def readable() -> tuple[str, ...]:
     """Return the paths below which a worker reads: this Python, its packages, this package."""
-    found = dict.fromkeys(_SYSTEM)
-    found |= dict.fromkeys((sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix))
-    found |= dict.fromkeys(sysconfig.get_paths().values())
-    found |= dict.fromkeys(sys.path)
-    found |= dict.fromkeys((str(Path(__file__).parents[1]),))
-    # A Python below / has all else beside it.
+    # Not all of a prefix: /usr/local/etc is configuration, with passwords perhaps.
+    prefixes = (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)
+    below = [f"{prefix}/{name}" for prefix in prefixes for name in _OF_PREFIX]
+    paths = sysconfig.get_paths()
+    packages = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found = dict.fromkeys([*_SYSTEM, *below, *packages, *sys.path, str(Path(__file__).parents[1])])
     return tuple(path for path in found if path.startswith("/") and path.strip("/"))
 
 

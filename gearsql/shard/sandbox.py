@@ -142,7 +142,8 @@ class Sandbox:
         try:
             process = self._ask(_mailbox.END, "the end of a query", _REQUEST.pack(self._stage, 0, 0))
             self._nulls += _NULLS.unpack(process.mailbox.message())[0]
-        except (Error, struct.error):
+            process.mailbox.shed()
+        except (Error, ValueError, struct.error):
             return False
         return True
 

@@ -12,7 +12,10 @@ import sys
 from gearsql.shard import _mailbox, confine, session
 from gearsql.shard._mailbox import Mailbox
 
-NO_ORDER = 71  # exit code: the supervisor sent none
+# Exit codes.
+NO_ORDER = 71  # the supervisor sent none
+NOT_CONFINED = 73
+BROKEN = 74  # what came was no message
 
 
 def start() -> None:
@@ -37,14 +40,20 @@ def serve(file: int, parent: int, memory_mb: int) -> None:
     mailbox = Mailbox.attach(file)
     os.close(file)
     mailbox.pid = os.getpid()
-    confine.seal(memory_mb)
     try:
+        confine.seal(memory_mb)
+    except BaseException:
+        os._exit(NOT_CONFINED)
+    try:
+        # Its thread is to be as confined as this one.
         mailbox.watch(parent)
         session.serve(mailbox)
     except MemoryError:
         # Not even the answer that says so found room.
         mailbox.end(_mailbox.ENDED_MEMORY)
-        os._exit(1)
+        os._exit(BROKEN)
+    except BaseException:
+        os._exit(BROKEN)
     # Whatever the hooks left behind (threads, exit functions) ends here.
     os._exit(0)
 

@@ -14,7 +14,7 @@ from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
 from gearsql.cluster.culprit import name_row
 from gearsql.cluster.declare import declare, located
-from gearsql.cluster.dispatch import StageStats, new_stage_id
+from gearsql.cluster.dispatch import StageStats
 from gearsql.cluster.functions import Functions
 from gearsql.cluster.notes import hook_notes, notes_of
 from gearsql.cluster.patience import GOSSIP_SECONDS, Patience
@@ -124,7 +124,7 @@ class Engine:
     ) -> Answer:
         bound, plan = self._compile(query, parameters)
         if not plan.shard.scans:
-            return self._once(plan)
+            return self._once(plan, patience)
         stage = Stage(self._shards, plan, StageStats(), patience, progress, self._session)
         try:
             table = self._merge(stage)
@@ -138,16 +138,16 @@ class Engine:
         notes = (*self._tables.said(), *notes_of(stage.stats, plan.shard.scans[0]))
         return Answer(plan.columns, table, notes)
 
-    def _once(self, plan: GearsPlan) -> Answer:
+    def _once(self, plan: GearsPlan, patience: Patience) -> Answer:
         """Run a query without a table, here."""
-        stats = StageStats()
-        table = self._merger.run_once(plan, new_stage_id(), stats.add_nulls)
-        return Answer(plan.columns, table, hook_notes(stats))
+        stage = Stage(self._shards, plan, StageStats(), patience)
+        table = self._merger.run_once(plan, stage.calling)
+        return Answer(plan.columns, table, hook_notes(stage.stats))
 
     def _merge(self, stage: Stage) -> pa.Table:
         try:
             batches = stage.batches(self._merger)
-            return self._merger.merge(stage.plan, batches, stage.id, stage.stats.add_nulls)
+            return self._merger.merge(stage.plan, batches, stage.calling)
         except BaseException as error:
             # Whatever ends the merge ends the stages as well.
             self._shards.close()

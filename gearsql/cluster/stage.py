@@ -17,6 +17,7 @@ from gearsql.cluster.progress import Progress, reported
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.topology import Shard
 from gearsql.merge.arrival import Arrival
+from gearsql.merge.hooks import Calling
 from gearsql.merge.merger import Merger
 from gearsql.plan.stages import GearsPlan
 
@@ -33,6 +34,11 @@ class Stage:
     session: str = ""
     id: str = field(default_factory=new_stage_id)
 
+    @property
+    def calling(self) -> Calling:
+        """What its users' functions belong to that run in this client."""
+        return Calling(self.id, self.stats.add_nulls, self.patience.left)
+
     def batches(self, merger: Merger) -> Iterator[pa.RecordBatch]:
         """Yield what the stage ships, at least one batch; closing the iterator ends the stage everywhere."""
         return self._in_servers() if self.plan.reader == "module" else self._here(merger)
@@ -44,7 +50,7 @@ class Stage:
 
     def _here(self, merger: Merger) -> Iterator[pa.RecordBatch]:
         with closing(Arrival(self._read())) as rows, rows.faults():
-            yield from merger.run_local(self.plan.shard, [rows.reader()], self.id, self.stats.add_nulls)
+            yield from merger.run_local(self.plan.shard, [rows.reader()], self.calling)
 
     def _read(self) -> Iterator[pa.RecordBatch]:
         (scan,) = self.plan.shard.scans

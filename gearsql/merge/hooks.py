@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from gearsql.catalog.function import Function
 from gearsql.catalog.hook_types import HookType, ListOf, Plain, StructOf, parse_hook_type
-from gearsql.errors import DataError, InternalError
+from gearsql.errors import CancelledError, DataError, InternalError
 from gearsql.merge.values import to_arrow, to_python
 from gearsql.sql.hooks import MERGE, ROW, STATE, WHOLE, Hooks
 from gearsql.sql.stubs import register, signatures
@@ -50,6 +51,22 @@ class Sandbox(Protocol):
         """End the process, and a call that waits for it, on whatever thread."""
 
 
+def _ignore(_: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Calling:
+    """What calls belong to: a query, by its id; `nulls` is told the rows that ON ERROR NULL made NULL.
+
+    `left` gives the seconds until the query's time is up, None if it has no limit.
+    """
+
+    query: str = ""
+    nulls: Callable[[int], None] = _ignore
+    left: Callable[[], float | None] = lambda: None
+
+
 class HookRunner:
     """Holds a merge's DuckDB and a sandbox. One query with users' functions at a time: others wait."""
 
@@ -69,27 +86,26 @@ class HookRunner:
             sandbox.close()
 
     @contextmanager
-    def running(
-        self, hooks: Hooks, query: str, nulls: Callable[[int], None] | None = None, named: Hooks = ()
-    ) -> Iterator[None]:
+    def running(self, hooks: Hooks, calling: Calling, named: Hooks = ()) -> Iterator[None]:
         """Let the SQL that runs within call some functions. What they raise replaces DuckDB's error.
 
-        `nulls` is told the rows that ON ERROR NULL made NULL. `named` are functions that SQL only names: they
-        may not even be fit to run in this client.
+        `named` are functions that SQL only names: they may not even be fit to run in this client.
         """
         if not hooks and not named:
             yield
             return
         with self._lock:
-            self._run = run = _Run([known.function for known in hooks], query, self._started)
+            self._run = run = _Run([known.function for known in hooks], calling.query, self._started)
             for known in (*hooks, *named):
                 self._declare(known.function)
             try:
-                with _interrupts(self.close) as interrupted:
+                with _interrupts(self.close) as interrupted, _deadline(self.close, calling.left()) as late:
                     yield
             except BaseException as error:
                 if interrupted:
                     raise KeyboardInterrupt from None
+                if late.is_set():
+                    raise CancelledError("the query's time is up") from None
                 # DuckDB passes over some failures: of constants that it folds, inside TRY.
                 if run.error is None or _CALL_FAILED not in str(error):
                     raise
@@ -98,8 +114,7 @@ class HookRunner:
                 raise run.error from None
             finally:
                 self._run = None
-            if nulls is not None:
-                nulls(run.nulls)
+            calling.nulls(run.nulls)
 
     def _started(self) -> Sandbox:
         if self._sandbox is None:
@@ -188,6 +203,27 @@ def _type(text: str) -> HookType:
     found = parse_hook_type(text)
     assert found is not None
     return found
+
+
+@contextmanager
+def _deadline(stop: Callable[[], None], seconds: float | None) -> Iterator[threading.Event]:
+    """End functions when a query's time is up; yields what is set then."""
+    late = threading.Event()
+    if seconds is None:
+        yield late
+        return
+
+    def end() -> None:
+        late.set()
+        stop()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from gearsql.errors import InternalError
 from gearsql.merge.arrival import Arrival, empty_batch
 from gearsql.merge.database import open_database
 from gearsql.merge.faults import named_faults
-from gearsql.merge.hooks import HookRunner, Sandbox
+from gearsql.merge.hooks import Calling, HookRunner, Sandbox
 from gearsql.merge.states import type_states
 from gearsql.plan.stages import GearsPlan, MergeStage, ShardStage
 from gearsql.sql.bound import ResultColumn
@@ -22,6 +22,7 @@ from gearsql.sql.hooks import Hooks, bindable, hooks_in
 
 # Arrow makes a TUPLE a STRUCT, whose values compare alike.
 NOT_IN_ARROW = ("TUPLE(",)
+NO_QUERY = Calling()
 
 
 class Merger:
@@ -49,41 +50,31 @@ class Merger:
         self._database.close()
 
     def merge(
-        self,
-        plan: GearsPlan,
-        batches: Iterable[pa.RecordBatch],
-        query: str = "",
-        nulls: Callable[[int], None] | None = None,
+        self, plan: GearsPlan, batches: Iterable[pa.RecordBatch], calling: Calling = NO_QUERY
     ) -> pa.Table:
         """Make the answer from the batches of all shards, in any order, at least one of them.
 
         `batches` is always read to its end, whatever the query's LIMIT, and may be read on another thread; an
         error that it raises is raised here. The table has the plan's names (repeated ones, too), and Arrow's
-        types as DuckDB gives them with arrow_lossless_conversion. `query` is its id for users' functions,
-        `nulls` is told how many rows ON ERROR NULL made NULL here.
+        types as DuckDB gives them with arrow_lossless_conversion. `calling` is for users' functions.
         """
         with closing(Arrival(batches)) as arrival:
             if plan.merge is None:
                 table = pa.Table.from_batches(arrival, arrival.schema)
             else:
                 hooks = plan.merge.hooks
-                running = self._hooks.running(hooks, query, nulls, _named(plan, plan.merge))
+                running = self._hooks.running(hooks, calling, _named(plan, plan.merge))
                 with running, self._database.cursor() as cursor, arrival.faults(), named_faults():
                     table = _run(cursor, plan.shard, plan.merge, plan.columns, arrival)
             arrival.drain()
         return table.rename_columns([column.name for column in plan.columns])
 
-    def run_once(
-        self, plan: GearsPlan, query: str = "", nulls: Callable[[int], None] | None = None
-    ) -> pa.Table:
+    def run_once(self, plan: GearsPlan, calling: Calling = NO_QUERY) -> pa.Table:
         """Make the answer of a query without a table, as merge() does."""
         merge = plan.merge
         assert merge is not None
-        with (
-            self._hooks.running(merge.hooks, query, nulls),
-            self._database.cursor() as cursor,
-            named_faults(),
-        ):
+        running = self._hooks.running(merge.hooks, calling)
+        with running, self._database.cursor() as cursor, named_faults():
             answer = cursor.sql(bindable(merge.sql, merge.hooks))
             return _typed(answer, merge, plan.columns)
 
@@ -91,15 +82,14 @@ class Merger:
         self,
         stage: ShardStage,
         relations: Sequence[pa.RecordBatchReader],
-        query: str = "",
-        nulls: Callable[[int], None] | None = None,
+        calling: Calling = NO_QUERY,
     ) -> Iterator[pa.RecordBatch]:
         """Run a shard stage here, over a reader for each of its scans; yields at least one batch.
 
         A relation has the scan's columns; of a scan without columns, one column of any name and type.
         """
         called = hooks_in(stage.sql, stage.hooks)
-        running = self._hooks.running(called, query, nulls)
+        running = self._hooks.running(called, calling)
         with running, self._database.cursor() as cursor, named_faults():
             for index, relation in enumerate(relations):
                 cursor.register(f"scan_{index}", relation)

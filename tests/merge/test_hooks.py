@@ -19,7 +19,7 @@ import pytest
 from gearsql.catalog.function import Function, Known
 from gearsql.errors import CancelledError, DataError, HookDiedError, HookError
 from gearsql.merge.database import open_database
-from gearsql.merge.hooks import HookRunner
+from gearsql.merge.hooks import Calling, HookRunner
 
 UTC = datetime.UTC
 # type → SQL, what the function sees
@@ -117,7 +117,7 @@ def test_values_of_all_types_come_and_go(database: duckdb.DuckDBPyConnection, ty
         return column
 
     runner = HookRunner(database, lambda: Fake(same=same))
-    with runner.running((known("same", type_, x=type_),), "q"), database.cursor() as cursor:
+    with runner.running((known("same", type_, x=type_),), Calling("q")), database.cursor() as cursor:
         cursor.execute(
             f"CREATE TEMP TABLE v AS SELECT unnest([({text})::{type_}, NULL, ({text})::{type_}]) AS x"
         )
@@ -132,7 +132,7 @@ def test_an_interval_with_months_is_no_timedelta(database: duckdb.DuckDBPyConnec
     runner = HookRunner(database, lambda: Fake(same=lambda column: column))
     with (
         pytest.raises(DataError, match="months"),
-        runner.running((known("same", "INTERVAL", x="INTERVAL"),), "q"),
+        runner.running((known("same", "INTERVAL", x="INTERVAL"),), Calling("q")),
         database.cursor() as cursor,
     ):
         cursor.sql("SELECT same(INTERVAL 1 MONTH)").fetchall()
@@ -143,10 +143,13 @@ def test_an_error_of_a_function_is_not_duckdbs(database: duckdb.DuckDBPyConnecti
         raise HookError("f() failed: ValueError: no (in this client)", function="f")
 
     runner = HookRunner(database, lambda: Fake(f=fail))
-    with pytest.raises(HookError, match="f\\(\\) failed"), runner.running((known("f", x="BIGINT"),), "q"):
+    with (
+        pytest.raises(HookError, match="f\\(\\) failed"),
+        runner.running((known("f", x="BIGINT"),), Calling("q")),
+    ):
         database.sql("SELECT f(i) FROM range(10000) r(i)").fetchall()
     # The next query is not concerned.
-    with runner.running((known("f", x="BIGINT"),), "q"):
+    with runner.running((known("f", x="BIGINT"),), Calling("q")):
         pass
 
 
@@ -157,10 +160,10 @@ def test_after_a_death_the_next_query_gets_another_process(database: duckdb.Duck
     dead, alive = Fake(f=die), Fake(f=lambda column: column)
     fakes = iter([dead, alive])
     runner = HookRunner(database, lambda: next(fakes))
-    with pytest.raises(HookDiedError), runner.running((known("f", x="BIGINT"),), "q"):
+    with pytest.raises(HookDiedError), runner.running((known("f", x="BIGINT"),), Calling("q")):
         database.sql("SELECT f(i) FROM range(10) r(i)").fetchall()
     assert dead.closed.is_set()
-    with runner.running((known("f", x="BIGINT"),), "q"):
+    with runner.running((known("f", x="BIGINT"),), Calling("q")):
         assert database.sql("SELECT f(5)").fetchall() == [(5,)]
 
 
@@ -171,14 +174,14 @@ def test_a_failure_that_duckdb_passes_over_is_none(database: duckdb.DuckDBPyConn
         return column
 
     runner = HookRunner(database, lambda: Fake(f=picky))
-    with runner.running((known("f", x="BIGINT"),), "q"):
+    with runner.running((known("f", x="BIGINT"),), Calling("q")):
         text = "SELECT CASE WHEN i > 99 THEN f(7) ELSE f(i) END, TRY(f(i + 5)) FROM range(3) r(i)"
         assert database.sql(text).fetchall() == [(0, 5), (1, 6), (2, None)]
 
 
 def test_an_error_of_duckdb_stays(database: duckdb.DuckDBPyConnection) -> None:
     runner = HookRunner(database, lambda: Fake(f=lambda column: column))
-    with pytest.raises(duckdb.ConversionException), runner.running((known("f", x="BIGINT"),), "q"):
+    with pytest.raises(duckdb.ConversionException), runner.running((known("f", x="BIGINT"),), Calling("q")):
         database.sql("SELECT f('x'::BIGINT)").fetchall()
 
 
@@ -186,11 +189,11 @@ def test_a_process_is_started_when_a_function_is_called(database: duckdb.DuckDBP
     fake = Fake(f=lambda column: column)
     runner = HookRunner(database, lambda: fake)
     hooks = (known("f", x="BIGINT"),)
-    with runner.running(hooks, "first"):
+    with runner.running(hooks, Calling("first")):
         assert fake.begun == []
         database.sql("SELECT sum(f(i)) FROM range(10000) r(i)").fetchall()
         database.sql("SELECT f(1)").fetchall()
-    with runner.running(hooks, "second"):
+    with runner.running(hooks, Calling("second")):
         database.sql("SELECT f(1)").fetchall()
     assert fake.begun == ["first", "second"]
 
@@ -204,7 +207,7 @@ def test_rows_that_on_error_made_null_are_told(database: duckdb.DuckDBPyConnecti
 
     fake.bodies["f"] = forgiving
     told: list[int] = []
-    with HookRunner(database, lambda: fake).running((known("f", x="BIGINT"),), "q", told.append):
+    with HookRunner(database, lambda: fake).running((known("f", x="BIGINT"),), Calling("q", told.append)):
         database.sql("SELECT f(i) FROM range(7) r(i)").fetchall()
     assert told == [7]
 
@@ -216,7 +219,7 @@ def test_a_redefined_function_takes_the_place_of_the_one_before(database: duckdb
         (known("f", "VARCHAR", x="VARCHAR"), "f('1')", "VARCHAR"),
         (known("f", "DOUBLE", x="DOUBLE", y="DATE"), "f(1, '2024-01-01')", "DOUBLE"),
     ]:
-        with runner.running((hook,), "q"):
+        with runner.running((hook,), Calling("q")):
             assert [str(t) for t in database.sql(f"SELECT {call}").types] == [type_]
             assert len(database.sql(f"SELECT {call}").fetchall()) == 1
 
@@ -224,7 +227,7 @@ def test_a_redefined_function_takes_the_place_of_the_one_before(database: duckdb
 def test_a_function_without_parameters_is_called_for_each_row(database: duckdb.DuckDBPyConnection) -> None:
     numbers = iter(range(100))
     hook = Known(Function("f", "scalar", (), "BIGINT", "", volatile=True), "gears_hook_x")
-    with HookRunner(database, lambda: Fake(f=lambda: [next(numbers)])).running((hook,), "q"):
+    with HookRunner(database, lambda: Fake(f=lambda: [next(numbers)])).running((hook,), Calling("q")):
         assert len(set(database.sql("SELECT f() FROM range(5)").fetchall())) == 5
 
 
@@ -236,7 +239,7 @@ def test_aggregates_get_groups_as_lists_of_rows(database: duckdb.DuckDBPyConnect
         return [len(group or ()) for group in column]
 
     function = Function("f", "aggregate", (("x", "BIGINT"), ("y", "VARCHAR")), "BIGINT", "")
-    with HookRunner(database, lambda: Fake(f=whole)).running((Known(function, "c"),), "q"):
+    with HookRunner(database, lambda: Fake(f=whole)).running((Known(function, "c"),), Calling("q")):
         text = 'SELECT "f.whole"(list("f.row"(i, NULL)) FILTER (WHERE i > {})) FROM range(3) r(i)'
         assert database.sql(text.format(1)).fetchall() == [(1,)]
         assert database.sql(text.format(9)).fetchall() == [(0,)]
@@ -251,7 +254,7 @@ def test_queries_with_functions_wait_for_each_other(database: duckdb.DuckDBPyCon
     runner = HookRunner(database, lambda: Fake(f=slow))
 
     def query(number: int) -> Any:
-        with runner.running((known("f", x="BIGINT"),), str(number)), database.cursor() as cursor:
+        with runner.running((known("f", x="BIGINT"),), Calling(str(number))), database.cursor() as cursor:
             return cursor.sql(f"SELECT sum(f(i)) FROM range({number}) r(i)").fetchall()
 
     with ThreadPoolExecutor(4) as pool:
@@ -274,8 +277,24 @@ def test_ctrl_c_ends_a_function_that_hangs(database: duckdb.DuckDBPyConnection) 
     before = signal.getsignal(signal.SIGINT)
     with (
         pytest.raises(KeyboardInterrupt),
-        HookRunner(database, lambda: fake).running((known("f", x="BIGINT"),), "q"),
+        HookRunner(database, lambda: fake).running((known("f", x="BIGINT"),), Calling("q")),
     ):
         database.sql("SELECT f(i) FROM range(10) r(i)").fetchall()
     assert signal.getsignal(signal.SIGINT) is before
     assert fake.closed.is_set()
+
+
+def test_a_function_ends_with_its_querys_time(database: duckdb.DuckDBPyConnection) -> None:
+    fake = Fake()
+
+    def hang(column: list[Any]) -> list[Any]:
+        assert fake.closed.wait(10)
+        raise CancelledError("the function was ended")
+
+    fake.bodies["f"] = hang
+    runner = HookRunner(database, lambda: fake)
+    with (
+        pytest.raises(CancelledError, match="time is up"),
+        runner.running((known("f", x="BIGINT"),), Calling("q", left=lambda: 0.1)),
+    ):
+        database.sql("SELECT f(i) FROM range(10) r(i)").fetchall()

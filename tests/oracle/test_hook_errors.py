@@ -14,7 +14,7 @@ import redis
 
 import gearsql
 from gearsql.embedded import Cluster
-from gearsql.errors import HookError, TypeMismatchError, UnknownFunctionError
+from gearsql.errors import CancelledError, HookError, TypeMismatchError, UnknownFunctionError
 
 ROWS = 200
 FUNCTIONS = """
@@ -125,6 +125,20 @@ def test_ctrl_c_ends_a_function(connection: gearsql.Connection, query: str) -> N
     with pytest.raises(KeyboardInterrupt):
         connection.execute(query)
     assert time.monotonic() - begun < 10
+    assert connection.execute('SELECT picky(count(*)) FROM "hooked:*"').fetchone() == (ROWS,)
+
+
+@pytest.mark.parametrize(
+    "query", ['SELECT endless(n) FROM "hooked:*"', 'SELECT endless(count(*)) FROM "hooked:*"']
+)
+def test_a_function_ends_with_its_querys_time(
+    connection: gearsql.Connection, cluster: Cluster, query: str
+) -> None:
+    with gearsql.connect(cluster.url, session="late", timeout=1) as hasty:
+        begun = time.monotonic()
+        with pytest.raises(CancelledError):
+            hasty.execute(query)
+        assert time.monotonic() - begun < 10
     assert connection.execute('SELECT picky(count(*)) FROM "hooked:*"').fetchone() == (ROWS,)
 
 

@@ -11,7 +11,7 @@ import redis
 import gearsql
 from gearsql.cluster.presence import Wanted
 from gearsql.embedded import Cluster
-from gearsql.errors import UnknownColumnError
+from gearsql.errors import DataReplacedError, UnknownColumnError
 from tests.faults.scene import COUNT, RIGHT, ROWS, SLOWLY, Background, assert_well, fill, wait_until_busy
 
 OTHERS = {
@@ -42,7 +42,7 @@ def test_keys_of_other_types_are_skipped_and_counted(quick_shards: Cluster, read
 
 @pytest.fixture
 def slow_one() -> Iterator[Cluster]:
-    with Cluster(1, module_options=SLOWLY | {"PAUSE_US": 3000}) as server:
+    with Cluster(1, module_options=SLOWLY | {"PAUSE_US": 3000}, debug=True) as server:
         fill(server.url)
         yield server
 
@@ -88,16 +88,27 @@ def test_rows_that_stay_are_counted_once_while_another_client_writes(
         writer.join()
 
 
-@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHALL ASYNC"])
-def test_flushall_in_the_middle_ends_well(slow_one: Cluster, command: str) -> None:
+@pytest.mark.parametrize(
+    "command", ["FLUSHALL", "FLUSHALL ASYNC", "FLUSHDB", "SWAPDB 0 1", "SWAPDB 2 0", "DEBUG RELOAD"]
+)
+def test_a_database_that_is_replaced_under_a_query_is_named(slow_one: Cluster, command: str) -> None:
     query = Background(slow_one.url, COUNT)
     wait_until_busy(slow_one)
     with slow_one.client() as client:
         client.execute_command(*command.split())
-    ((count, _),) = query.end()
-    assert 0 <= count < ROWS
+    with pytest.raises(DataReplacedError, match="while the query read it"):
+        query.end()
     fill(slow_one.url)
     assert_well(slow_one)
+
+
+def test_another_database_may_be_emptied(slow_one: Cluster) -> None:
+    query = Background(slow_one.url, COUNT)
+    wait_until_busy(slow_one)
+    with redis.Redis(port=slow_one.ports[0], db=1) as client:
+        client.flushdb()
+        client.swapdb(2, 3)
+    assert query.end() == RIGHT
 
 
 def test_databases_have_rows_and_tables_of_their_own(one_server: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""Connections to shards: redis-py's transport, without its timeouts and retries, with our errors.
+"""Connections to shards: redis-py's transport, without its retries, with our timeouts and errors.
 
 A stage may run for long and must run once: redis-py's client would end it after 5 s and send it again,
 ten times. So this uses redis-py's Connection, which knows URLs, TLS, ACL logins and the protocol.
@@ -57,7 +57,12 @@ class Endpoint:
             connection = self._kind(**settings)
         except (TypeError, ValueError) as e:
             raise InterfaceError(f"bad connection option: {e}") from e
-        return ShardConnection(connection, self._name(settings), self._answer_seconds)
+        return ShardConnection(connection, self._name(settings))
+
+    @property
+    def name(self) -> str:
+        """What connections to the URL's own server are called."""
+        return self._name(self._settings)
 
     @property
     def host(self) -> str:
@@ -65,7 +70,7 @@ class Endpoint:
         return str(self._settings.get("host", "localhost"))
 
     def _transport(self, settings: dict[str, Any]) -> dict[str, Any]:
-        ours: dict[str, Any] = {"socket_timeout": None, "decode_responses": False}
+        ours: dict[str, Any] = {"socket_timeout": self._answer_seconds, "decode_responses": False}
         ours |= {"driver_info": None, "protocol": 2}
         defaults: dict[str, Any] = {"socket_connect_timeout": CONNECT_SECONDS}
         if self._kind is not UnixDomainSocketConnection:
@@ -85,13 +90,10 @@ class Endpoint:
 class ShardConnection:
     """One connection to one shard. It may be closed from another thread, which ends a read that waits."""
 
-    def __init__(
-        self, connection: ConnectionInterface, name: str, answer_seconds: float = ANSWER_SECONDS
-    ) -> None:
+    def __init__(self, connection: ConnectionInterface, name: str) -> None:
         """Connect; the server does not learn of us more than a name."""
         self.name = name
         self._connection = connection
-        self._answer_seconds = answer_seconds
         self._closed = False
         self._do(connection.connect)
         self.ask_all([("CLIENT", "SETNAME", CLIENT_NAME)])
@@ -108,12 +110,12 @@ class ShardConnection:
 
     def read(self) -> Any:
         """Return the next reply, however long it takes; raise our error for an error reply."""
-        return self._do(self._connection.read_response)
+        return self._do(self._connection.read_response, timeout=None)
 
     def ask(self, *words: Word) -> Any:
         """Send one command and return its reply, which takes the server no time."""
         self.send(words)
-        return self._do(self._connection.read_response, timeout=self._answer_seconds)
+        return self._do(self._connection.read_response)
 
     def ask_all(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one write and return all replies; an error reply is returned, not raised."""
@@ -145,7 +147,7 @@ class ShardConnection:
 
     def _read_or_error(self) -> Any:
         try:
-            return self._connection.read_response(timeout=self._answer_seconds)
+            return self._connection.read_response()
         except redis.ResponseError as e:
             return error_from_reply(self.name, e)
         except (redis.RedisError, OSError) as e:

@@ -67,6 +67,8 @@ class Patience:
         raise error
 
     def _allows(self, shards: Shards, error: Error) -> bool:
+        if self.left() == 0.0:
+            return False
         match error:
             case SlotsMovedError() | TableShrankError():
                 return self.waits(SETTLE_SECONDS)

@@ -15,6 +15,8 @@ Progress = Callable[[int, int], None]
 """Called with (keys done, keys in all) while a query runs; on a thread of its own."""
 
 POLL_SECONDS = 0.2
+# A stopped server may keep the thread longer; it says nothing then.
+END_SECONDS = 1.0
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def reported(shards: Shards, stage_id: str, report: Progress | None) -> Iterator
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(END_SECONDS)
 
 
 def _poll(shards: Shards, stage_id: str, report: Progress, stop: Event) -> None:
@@ -38,7 +40,9 @@ def _poll(shards: Shards, stage_id: str, report: Progress, stop: Event) -> None:
     try:
         while not stop.wait(POLL_SECONDS):
             connections = connections or [shards.open(shard) for shard in shards.all]
-            report(*_progress(connections, stage_id))
+            done, total = _progress(connections, stage_id)
+            if not stop.is_set():
+                report(done, total)
     except Error:
         return
     finally:
@@ -51,9 +55,12 @@ def _progress(connections: list[ShardConnection], stage_id: str) -> tuple[int, i
     for connection in connections:
         connection.send(("GEARSQL.STATUS",), ("DBSIZE",))
     for connection in connections:
-        status, keys = parse_status(connection.read()), int(connection.read())
-        stages = [stage for stage in status.stages if stage.id == stage_id]
+        status, keys = connection.read_all(2)
+        for answer in (status, keys):
+            if isinstance(answer, Error):
+                raise answer
+        stages = [stage for stage in parse_status(status).stages if stage.id == stage_id]
         # A shard whose stage has ended has done all its keys.
-        done += sum(stage.rows_scanned for stage in stages) if stages else keys
-        total += keys
+        done += sum(stage.rows_scanned for stage in stages) if stages else int(keys)
+        total += int(keys)
     return min(done, total), total

@@ -25,6 +25,7 @@ class Shards:
         """
         self._endpoint = Endpoint(url, options or {}, timeout)
         self._connections: dict[Shard, ShardConnection] = {}
+        self._silent: set[str] = set()
         self.all: tuple[Shard, ...] = ()
         self.refresh()
 
@@ -35,6 +36,7 @@ class Shards:
         for shard in set(self._connections) - set(found):
             self._connections.pop(shard).close()
         self.all = found
+        self._silent -= {shard.name for shard in found}
 
     def require_still(self, waited_for: Collection[Shard]) -> None:
         """Raise SlotsMovedError if another server took one's place; asks servers that are not waited for."""
@@ -45,11 +47,12 @@ class Shards:
             found = {(shard.host, shard.port) for shard in find_shards(seed, self._endpoint.host)}
         for shard in waited_for:
             if (shard.host, shard.port) not in found:
-                raise SlotsMovedError(f"another server took the place of {shard.host}:{shard.port}")
+                self._silent.add(shard.name)
+                raise SlotsMovedError(f"another server took the place of {shard.name}")
 
     def has_replicas(self, name: str | None) -> bool:
         """Tell whether a replica may take the place of the shard of this name."""
-        return any(f"{shard.host}:{shard.port}" == name and shard.replicas for shard in self.all)
+        return any(shard.name == name and shard.replicas for shard in self.all)
 
     @property
     def clustered(self) -> bool:
@@ -86,17 +89,21 @@ class Shards:
         self._connections.clear()
 
     def _first_seed(self) -> ShardConnection:
+        # To ask a stopped server again costs its whole time.
+        if self._endpoint.name in self._silent and (seed := self._seed(())) is not None:
+            return seed
         try:
-            return self._endpoint.open()
+            seed = self._endpoint.open()
         except ShardUnreachableError:
             if (seed := self._seed(())) is None:
                 raise
-            return seed
+            self._silent.add(self._endpoint.name)
+        return seed
 
     def _seed(self, but: Collection[Shard]) -> ShardConnection | None:
         """Return a connection to a known shard, the first that can be reached."""
         for shard in self.all if self.clustered else ():
-            if shard not in but:
+            if shard not in but and shard.name not in self._silent:
                 with suppress(Error):
                     return self.open(shard)
         return None

@@ -23,6 +23,11 @@ class Shard:
     slots: tuple[SlotRange, ...]
     replicas: int = field(default=0, compare=False)
 
+    @property
+    def name(self) -> str:
+        """What its connections are called."""
+        return f"{self.host}:{self.port}"
+
 
 ALONE = Shard("", 0, ((0, SLOTS - 1),))
 

@@ -11,7 +11,7 @@ from gearsql.sql.functions import known_functions
 from gearsql.sql.tokens import Token, tokens
 
 # Bare, these words open a clause. After AS or :: stands no call, after a dot one of another form.
-_CLAUSES = frozenset({"filter", "over", "within"})
+CLAUSES = frozenset({"filter", "over", "within"})
 _NO_CALL_AFTER = frozenset({"AS", "::", "."})
 _QUANTIFIERS = frozenset({"DISTINCT", "ALL"})
 _DIRECTIONS = frozenset({"ASC", "DESC", "NULLS", "FIRST", "LAST"})
@@ -53,7 +53,7 @@ def _name(token: Token) -> str | None:
     if token.text.startswith('"'):
         return fold(token.text[1:-1].replace('""', '"'))
     name = fold(token.text)
-    return None if name in _CLAUSES or name in known_functions().keywords else name
+    return None if name in CLAUSES or name in known_functions().keywords else name
 
 
 def _call(found: Sequence[Token], index: int) -> Call:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gearsql.catalog.function import Function
 from gearsql.errors import FunctionDefinitionError, NotSupportedError, ProgrammingError
+from gearsql.sql.calls import CLAUSES
 from gearsql.sql.sandbox import open_sandbox
 
 # The parser knows them as calls; no catalog lists them.
@@ -89,4 +90,6 @@ def _taken() -> _Taken:
         functions = sandbox.execute("SELECT DISTINCT lower(function_name) FROM duckdb_functions()").fetchall()
         reserved = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
         keywords = sandbox.execute(reserved).fetchall()
-    return _Taken(frozenset(name for (name,) in functions) | _SYNTAX, frozenset(word for (word,) in keywords))
+    return _Taken(
+        frozenset(name for (name,) in functions) | _SYNTAX, frozenset(word for (word,) in keywords) | CLAUSES
+    )

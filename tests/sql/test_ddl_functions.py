@@ -158,6 +158,7 @@ def test_the_hash_tells_every_difference() -> None:
         ("FUNCTION f__merge(x INT) RETURNS INT", FunctionDefinitionError, "f__merge"),
         ('FUNCTION "a b"(x INT) RETURNS INT', FunctionDefinitionError, '"a b"'),
         ("FUNCTION lambda(x INT) RETURNS INT", FunctionDefinitionError, "lambda"),
+        ("FUNCTION over(x INT) RETURNS INT", FunctionDefinitionError, "over"),
         ("FUNCTION f(class INT) RETURNS INT", FunctionDefinitionError, "class"),
         ("FUNCTION f(x INT, x INT) RETURNS INT", FunctionDefinitionError, "x"),
         ("FUNCTION f(x foo) RETURNS INT", NotSupportedError, "foo"),

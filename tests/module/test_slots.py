@@ -1,0 +1,89 @@
+"""The SLOTS of a stage: which keys count, and what is left to be asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from gearsql.embedded import Cluster
+from tests.module.raw import Scan, connect, execute_words, stats_of
+from tests.servers import SERVERS, binary
+
+ROWS = 20_000
+KEYS = [b"user:%d" % n for n in range(ROWS)]
+SCAN = Scan(columns=())
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def shards(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Two shards: the first has the slots 0 to 8191."""
+    with Cluster(2, server=binary(request.param)) as cluster:
+        for shard in range(2):
+            with connect(cluster, shard) as client, client.pipeline(transaction=False) as pipe:
+                for key in KEYS:
+                    if key_slot(key) // 8192 == shard:
+                        pipe.hset(key, mapping={"age": 1})
+                pipe.execute()
+        yield cluster
+
+
+@pytest.fixture
+def first(shards: Cluster) -> Iterator[redis.Redis]:
+    with connect(shards) as client:
+        yield client
+
+
+def count(client: redis.Redis, *spans: tuple[int, int]) -> tuple[int, str]:
+    """Return how many keys count, and the slots that are left."""
+    words = with_slots(len(spans), *(slot for span in spans for slot in span))
+    _, more, told = client.execute_command(*words)
+    assert not more
+    stats: dict[str, Any] = stats_of(told)
+    return stats["rows_scanned"], stats["slots_left"].decode()
+
+
+def with_slots(*slots: int | str) -> list[Any]:
+    words = execute_words("SELECT count(*) FROM scan_0", SCAN)
+    return [*words[:6], "SLOTS", *slots, *words[6:]]
+
+
+def expected(spans: Sequence[tuple[int, int]]) -> int:
+    return sum(any(first <= key_slot(key) <= last for first, last in spans) for key in KEYS)
+
+
+@pytest.mark.parametrize(
+    "spans", [[(0, 8191)], [(0, 8190)], [(17, 17)], [(0, 99), (200, 299), (8000, 8191)], []]
+)
+def test_the_keys_of_the_wanted_slots_count(first: redis.Redis, spans: list[tuple[int, int]]) -> None:
+    assert count(first, *spans) == (expected(spans), "")
+
+
+def test_slots_of_another_shard_are_left(first: redis.Redis) -> None:
+    assert count(first, (8000, 8200), (9000, 9000)) == (expected([(8000, 8191)]), "8192-8200,9000")
+
+
+@pytest.mark.parametrize("moving", ["MIGRATING", "IMPORTING"])
+def test_a_slot_that_moves_is_left(shards: Cluster, first: redis.Redis, moving: str) -> None:
+    slot = 100 if moving == "MIGRATING" else 10_000
+    with connect(shards, 1) as other:
+        first.execute_command("CLUSTER", "SETSLOT", slot, moving, other.execute_command("CLUSTER", "MYID"))
+    spans = [(0, 8191)] if moving == "IMPORTING" else [(0, 99), (101, 8191)]
+    assert count(first, (0, 8191)) == (expected(spans), "" if moving == "IMPORTING" else "100")
+    first.execute_command("CLUSTER", "SETSLOT", slot, "STABLE")
+    assert count(first, (0, 8191)) == (expected([(0, 8191)]), "")
+
+
+@pytest.mark.parametrize("slots", [("1", "0"), ("1", "0", "16384"), ("1", "-1", "5"), ("x",), ("20000",)])
+def test_slots_that_are_none_are_refused(first: redis.Redis, slots: tuple[str, ...]) -> None:
+    with pytest.raises(redis.ResponseError, match="GEARSSTAGE argument"):
+        first.execute_command(*with_slots(*slots))
+    assert first.ping()
+
+
+def test_a_stage_without_slots_counts_all_keys(first: redis.Redis) -> None:
+    _, _, told = first.execute_command(*execute_words("SELECT count(*) FROM scan_0", SCAN))
+    assert stats_of(told)["rows_scanned"] == expected([(0, 8191)])

@@ -44,6 +44,8 @@ except ImportError as problem:  # it is built where there are memfd and futex
     ) from problem
 
 SECONDS = 30.0
+START_SECONDS = 30.0  # and a batch's, to start a process and import what functions import
+END_SECONDS = 2.0
 MEGABYTES = 1024
 COMPLAINT_BYTES = 4000  # of a worker that does not get as far as to confine itself
 MOST_TOLD = 1 << 20
@@ -83,9 +85,11 @@ class Sandbox:
     def begin(self, functions: Sequence[Function], query: str) -> None:
         """Start a query: later calls name a function by its place in `functions`."""
         self._is_closed = False
-        self._failure = None
         if self._process is not None and (not self._process.lives or not self._end()):
-            self._process = None
+            self.close()
+            self._is_closed = False
+        self._failure = None
+        self._is_open = False
         self._functions, self._query, self._nulls = list(functions), query, 0
         self._open()
 
@@ -131,7 +135,8 @@ class Sandbox:
         definitions = [json.loads(function.definition()) for function in self._functions]
         text = json.dumps({**told, "functions": definitions}).encode()
         names = ", ".join(function.name for function in self._functions)
-        self._ask(_mailbox.BEGIN, names, _REQUEST.pack(self._stage, 0, 0), text)
+        begin = _REQUEST.pack(self._stage, 0, 0)
+        self._ask(_mailbox.BEGIN, names, begin, text, seconds=START_SECONDS + self._seconds)
         self._is_open = True
 
     def _end(self) -> bool:
@@ -140,7 +145,7 @@ class Sandbox:
             return True
         self._is_open = False
         try:
-            process = self._ask(_mailbox.END, "the end of a query", _REQUEST.pack(self._stage, 0, 0))
+            process = self._ask(_mailbox.END, "end", _REQUEST.pack(self._stage, 0, 0), seconds=END_SECONDS)
             self._nulls += _NULLS.unpack(process.mailbox.message())[0]
             process.mailbox.shed()
         except (Error, ValueError, struct.error):
@@ -162,14 +167,15 @@ class Sandbox:
         except Exception as problem:
             raise self._fail(process, _nonsense(function.name)) from problem
 
-    def _ask(self, kind: int, name: str, *parts: bytes | Column) -> _Process:
+    def _ask(self, kind: int, name: str, *parts: bytes | Column, seconds: float = 0) -> _Process:
         """Exchange messages until there is an answer, which lies in the mailbox then."""
+        seconds = seconds or self._seconds
         if self._failure is not None:
             raise self._failure
         process = self._process
         if process is None:
             raise CancelledError(f"{name}: the query was interrupted")
-        mailbox, deadline = process.mailbox, time.monotonic() + self._seconds
+        mailbox, deadline = process.mailbox, time.monotonic() + seconds
         try:
             mailbox.send(kind, *parts)
         except OverflowError as problem:
@@ -187,7 +193,7 @@ class Sandbox:
                 case _mailbox.ERROR:
                     raise self._told(process, name)
                 case 0:
-                    raise self._fail(process, self._lost(process, name))
+                    raise self._fail(process, self._lost(process, name, seconds))
                 case _:
                     raise self._fail(process, _nonsense(name))
 
@@ -200,12 +206,12 @@ class Sandbox:
         except Exception:
             return self._fail(process, _nonsense(name))
 
-    def _lost(self, process: _Process, name: str) -> Error:
+    def _lost(self, process: _Process, name: str, seconds: float) -> Error:
         """Return why no answer came."""
         if self._is_closed:
             return CancelledError(f"{name}() was interrupted {_HERE}")
         if process.lives:
-            return HookTimeoutError(f"{name}() did not return within {self._seconds:g} s {_HERE}")
+            return HookTimeoutError(f"{name}() did not return within {seconds:g} s {_HERE}")
         return HookDiedError(f"{name}(): {process.end()} {_HERE}", hint=process.complaint or None)
 
     def _fail(self, process: _Process, error: Error) -> Error:

@@ -40,6 +40,16 @@ static int add_numbers(PyObject *module) {
     return 0;
 }
 
+static PyObject *in_main_interpreter(PyObject *module, PyObject *none) {
+    (void)module, (void)none;
+    return PyBool_FromLong(PyInterpreterState_Get() == PyInterpreterState_Main());
+}
+
+static PyMethodDef METHODS[] = {
+    {"in_main_interpreter", in_main_interpreter, METH_NOARGS, "Whether the caller runs in the process's first one."},
+    {NULL, NULL, 0, NULL},
+};
+
 static int module_exec(PyObject *module) {
     hooks_state *state = PyModule_GetState(module);
     state->datetime = PyCapsule_Import(PyDateTime_CAPSULE_NAME, 0);
@@ -53,6 +63,7 @@ static int module_exec(PyObject *module) {
     if (!(state->mailbox_type = add_type(module, &hooks_mailbox_spec))) return -1;
     if (!(state->column_type = add_type(module, &hooks_column_spec))) return -1;
     if (!(state->rows_type = add_type(module, &hooks_rows_spec))) return -1;
+    if (PyModule_AddFunctions(module, hooks_confine_methods) < 0) return -1;
     return add_numbers(module);
 }
 
@@ -99,7 +110,7 @@ struct PyModuleDef hooks_module = {
     .m_name = "gearsql.shard._mailbox",
     .m_doc = "The mailbox between a server and a session, and columns in it; module/mailbox.h is the format.",
     .m_size = sizeof(hooks_state),
-    .m_methods = hooks_confine_methods,
+    .m_methods = METHODS,
     .m_slots = SLOTS,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

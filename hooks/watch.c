@@ -44,7 +44,7 @@ static void *watch(void *argument) {
 int hooks_watch_start(hooks_mailbox *mailbox, pid_t parent) {
     if (mailbox->is_watched) return 0;
     mailbox->parent = parent;
-    mailbox->watched = PyThread_get_thread_ident();
+    mailbox->watched = PyThreadState_Get()->thread_id; /* whoever made the interpreter: what SetAsyncExc looks for */
     mailbox->interpreter = PyInterpreterState_Get();
     atomic_store(&mailbox->done, 0);
     pthread_attr_t attributes;

@@ -11,7 +11,7 @@ import struct
 from collections import OrderedDict
 
 from gearsql.catalog.function import Function
-from gearsql.shard import _mailbox
+from gearsql.shard import _mailbox, guard
 from gearsql.shard._mailbox import Mailbox
 from gearsql.shard.calling import REQUEST, Hook
 from gearsql.shard.faults import HookFault, encode, told
@@ -26,6 +26,8 @@ _NULLS = struct.Struct("<Q")
 
 def main(address: int) -> None:
     """Serve the mailbox at this address of this process until `stop` is set."""
+    if not _mailbox.in_main_interpreter():
+        guard.install()
     serve(Mailbox(address))
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import json
 import os
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from mmap import MAP_SHARED, mmap
 from typing import Any
 
 from gearsql.catalog.function import Function
@@ -15,6 +20,9 @@ from gearsql.shard import _mailbox, session
 from gearsql.shard._mailbox import Column, Mailbox, Rows
 
 SECONDS = 20.0
+_interpreters: Any = importlib.import_module(
+    "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+)
 
 
 class HookFailed(Exception):
@@ -28,8 +36,9 @@ class HookFailed(Exception):
 class Driver:
     """Asks one session."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: Mailbox, descriptor: int = -1) -> None:
         self.mailbox = mailbox
+        self.descriptor = descriptor
         self.log: list[str] = []
         self.commands: list[list[bytes]] = []
         self.reply = b"n"
@@ -146,6 +155,53 @@ def thread_session() -> Iterator[Driver]:
         server.stop()
         thread.join(SECONDS)
         assert not thread.is_alive()
+
+
+@contextmanager
+def interpreter_session() -> Iterator[Driver]:
+    """A session in a sub-interpreter, isolated as the server makes it, and a thread with a stack of 16 MB."""
+    descriptor = Mailbox.file()
+    server, memory = Mailbox.attach(descriptor, False, True), mmap(descriptor, 0, MAP_SHARED)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    interpreter = (
+        _interpreters.create() if sys.version_info >= (3, 13) else _interpreters.create(isolated=True)
+    )
+    code = f"import sys; sys.path = {sys.path!r}\nfrom gearsql.shard import session\nsession.main({address})"
+    problems: list[Any] = []
+    before = threading.stack_size(16 << 20)
+    thread = threading.Thread(target=lambda: problems.append(_run(interpreter, code)))
+    thread.start()
+    threading.stack_size(before)
+    try:
+        yield Driver(server, descriptor)
+    finally:
+        os.close(descriptor)
+        server.stop()
+        thread.join(SECONDS)
+        assert not thread.is_alive() and problems == [None]
+
+
+@contextmanager
+def stopped_later(driver: Driver) -> Iterator[None]:
+    """Have another process stop the session soon: this one may be without a GIL."""
+    code = (
+        f"import time; from gearsql.shard._mailbox import Mailbox; box = Mailbox.attach({driver.descriptor})"
+    )
+    command = [sys.executable, "-c", f"{code}; print(flush=True); time.sleep(0.3); box.stop()"]
+    with subprocess.Popen(command, pass_fds=[driver.descriptor], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+
+
+def _run(interpreter: Any, code: str) -> object:
+    try:
+        return _interpreters.run_string(interpreter, code)
+    except BaseException as error:
+        return error
+    finally:
+        # In the thread that has imported the interpreter's threading: its end would wait for that one.
+        _interpreters.destroy(interpreter)
 
 
 def scalar(name: str, parameters: str, returns: str, source: str, **options: Any) -> Function:

@@ -8,8 +8,10 @@ asked for.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from gearsql.catalog.function import Function
 from gearsql.catalog.hook_types import HookType, ListOf, Plain, StructOf, parse_hook_type
@@ -154,11 +156,19 @@ class NumpyBatches(_Batches):
         if values.dtype.kind == "M":
             values = values.astype("M8[D]" if self.function.returns == "DATE" else "M8[us]")
         found = values.tolist()
+        if values.dtype.kind == "m" and self.function.returns == "TIME":
+            # What numpy has for a time of day: the time since midnight.
+            return [_time_of_day(value) for value in found]
         if zoned and values.dtype.kind == "M":
             from datetime import UTC
 
             found = [None if value is None else value.replace(tzinfo=UTC) for value in found]
         return found
+
+
+def _time_of_day(value: Any) -> Any:
+    is_one = isinstance(value, timedelta) and timedelta(0) <= value < timedelta(days=1)
+    return (datetime.min + value).time() if is_one else value
 
 
 class ArrowBatches(_Batches):
@@ -203,11 +213,23 @@ class ArrowBatches(_Batches):
 
 def arrow_array(pa: Any, values: list[Any], type_: str) -> Any:
     """Return an array of Python values, as the Arrow type that stands for ours (HUGEINT: 38 digits)."""
-    tree = _tree(type_)
-    if type_ == "UUID":
-        stored = pa.array([None if value is None else value.bytes for value in values], pa.binary(16))
-        return pa.ExtensionArray.from_storage(pa.uuid(), stored)
-    return pa.array(values, _arrow_type(pa, tree))
+    wanted = _arrow_type(pa, _tree(type_))
+    if "UUID" not in type_:
+        return pa.array(values, wanted)
+    # pa.array() makes no extension types inside of others; a cast does.
+    stored = _arrow_type(pa, _tree(type_), {**_USUAL, "UUID": lambda pa: pa.binary(16)})
+    return pa.array(list(map(_uuids_as_bytes, values)), stored).cast(wanted)
+
+
+def _uuids_as_bytes(value: Any) -> Any:
+    match value:
+        case UUID():
+            return value.bytes
+        case list():
+            return list(map(_uuids_as_bytes, value))
+        case dict():
+            return {name: _uuids_as_bytes(member) for name, member in value.items()}
+    return value
 
 
 def fill(pa: Any, column: Column, type_: str, array: Any) -> bool:
@@ -344,15 +366,15 @@ _USUAL: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _arrow_type(pa: Any, tree: HookType) -> Any:
+def _arrow_type(pa: Any, tree: HookType, plain: Mapping[str, Callable[[Any], Any]] = _USUAL) -> Any:
     """Return the Arrow type that a function gets its arguments in."""
     match tree:
         case ListOf(element):
-            return pa.list_(_arrow_type(pa, element))
+            return pa.list_(_arrow_type(pa, element, plain))
         case StructOf(members):
-            return pa.struct([(name, _arrow_type(pa, type_)) for name, type_ in members])
-        case Plain(name) if name in _USUAL:
-            return _USUAL[name](pa)
+            return pa.struct([(name, _arrow_type(pa, type_, plain)) for name, type_ in members])
+        case Plain(name) if name in plain:
+            return plain[name](pa)
         case Plain(name):
             return pa.decimal128(*map(int, name[8:-1].split(",")))
 

@@ -47,6 +47,12 @@ TYPES: list[tuple[str, list[Any], str, str]] = [
     ("UUID", [UUID(int=5), UUID(int=2**128 - 1)], "object", "extension<arrow.uuid>"),
     ("BIGINT[]", [[1, None], []], "object", "list<item: int64>"),
     ('STRUCT("a" BIGINT)', [{"a": 1}, {"a": None}], "object", "struct<a: int64>"),
+    (
+        'STRUCT("u" UUID)[]',
+        [[{"u": UUID(int=5)}, None], []],
+        "object",
+        "list<item: struct<u: extension<arrow.uuid>>>",
+    ),
 ]
 NUMPY = """
 import numpy as np
@@ -65,7 +71,6 @@ def same(x):
 
 def numpy_function(type_: str, dtype: str, check: str, **options: Any) -> Any:
     source = NUMPY.format(dtype=dtype, check=check)
-    # Times of day have no type of numpy's that comes back as one.
     return scalar("same", f"x {type_}", type_, source, vectorised="numpy", **options)
 
 
@@ -73,8 +78,6 @@ def numpy_function(type_: str, dtype: str, check: str, **options: Any) -> Any:
 def test_numpys_arrays_go_in_and_out(
     session: Driver, type_: str, values: list[Any], dtype: str, _: str
 ) -> None:
-    if type_ == "TIME":
-        pytest.skip("see test_a_time_of_day_is_microseconds_in_numpy")
     exact = f"assert str(x.dtype) == {dtype!r}, x.dtype"
     session.begin(numpy_function(type_, dtype, exact))
     assert session.call(values) == values
@@ -89,6 +92,10 @@ def test_a_time_of_day_is_microseconds_in_numpy(session: Driver) -> None:
     source = "import numpy as np\nreturn x.astype('i8')"
     session.begin(scalar("micros", "x TIME", "BIGINT", source, vectorised="numpy"))
     assert session.call([time(0, 0, 1, 5), None]) == [1_000_005, None]
+    session.begin(scalar("later", "x TIME", "TIME", "return x + x", vectorised="numpy"))
+    assert session.call([time(11, 0, 0, 1)]) == [time(22, 0, 0, 2)]
+    with pytest.raises(HookFailed, match="TIME needs a time without a time zone, not datetime.timedelta"):
+        session.call([time(12)])
 
 
 @pytest.mark.parametrize(("type_", "values", "_", "dtype"), TYPES)

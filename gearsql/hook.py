@@ -6,7 +6,7 @@ in the thread that the hook was called in, and nowhere else.
 
 from __future__ import annotations
 
-import struct
+from struct import pack, unpack_from
 from typing import Any
 
 from gearsql.shard import _mailbox
@@ -49,9 +49,9 @@ def execute(*words: str | bytes | int | float) -> Any:
     """
     stage = _stage()
     encoded = [_word(word) for word in words]
-    parts = [struct.pack("<I", len(encoded))]
+    parts = [pack("<I", len(encoded))]
     for word in encoded:
-        parts += (struct.pack("<I", len(word)), word)
+        parts += (pack("<I", len(word)), word)
     command = b"".join(parts)
     if not words or len(command) > MOST_BYTES:
         raise ValueError(f"a command has words, and at most {MOST_BYTES} bytes")
@@ -89,8 +89,8 @@ def _reply(text: bytes, at: int) -> tuple[Any, int]:
         case b"i":
             return int.from_bytes(text[at : at + 8], "little", signed=True), at + 8
         case b"d":
-            return struct.unpack_from("<d", text, at)[0], at + 8
-    size, at = struct.unpack_from("<I", text, at)[0], at + 4
+            return unpack_from("<d", text, at)[0], at + 8
+    size, at = unpack_from("<I", text, at)[0], at + 4
     match tag:
         case b"b":
             return _text(text[at : at + size]), at + size

@@ -6,9 +6,9 @@ many, here or in a client), an answer is finish() of states that were merged fro
 
 from __future__ import annotations
 
-import copy
-import struct
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from struct import unpack_from
 from typing import Any
 
 from gearsql.catalog.function import Function
@@ -91,7 +91,7 @@ class Aggregate(Hook):
             if target in stage.states:
                 stage.states[target].merge(self._state(stage, source))
             else:
-                stage.states[target] = copy.deepcopy(self._state(stage, source))
+                stage.states[target] = deepcopy(self._state(stage, source))
 
     def _finish(self, stage: Stage, states: Iterator[Any]) -> None:
         for state in states:
@@ -127,4 +127,4 @@ class Aggregate(Hook):
 
 
 def _handles(stage: Stage, rows: int, skip: int) -> tuple[int, ...]:
-    return struct.unpack_from(f"<{rows}Q", stage.mailbox.message(REQUEST + 8 * skip))
+    return unpack_from(f"<{rows}Q", stage.mailbox.message(REQUEST + 8 * skip))

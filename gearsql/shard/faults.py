@@ -10,10 +10,10 @@ hint, line, column          where there is one; both count from 1 in the functio
 
 from __future__ import annotations
 
-import json
-import linecache
-import traceback
 from collections.abc import Sequence
+from json import dumps, loads
+from linecache import cache as line_cache
+from traceback import TracebackException
 from types import TracebackType
 from typing import Any
 
@@ -43,7 +43,7 @@ def file_name(function: str) -> str:
 def show_lines(function: str, text: str) -> None:
     """Let tracebacks show the function's lines."""
     lines = [line + "\n" for line in LINE_END.split(text)]
-    linecache.cache[file_name(function)] = (len(text), None, lines, file_name(function))
+    line_cache[file_name(function)] = (len(text), None, lines, file_name(function))
 
 
 def told(
@@ -91,7 +91,7 @@ def encode(found: dict[str, Any]) -> bytes:
 
 def _written(found: dict[str, Any]) -> bytes:
     # A lone surrogate of a message has no UTF-8.
-    return json.dumps(found, ensure_ascii=False).encode(errors="replace")
+    return dumps(found, ensure_ascii=False).encode(errors="replace")
 
 
 def _values(values: list[object]) -> Any:
@@ -100,7 +100,7 @@ def _values(values: list[object]) -> Any:
         text = state.encode(values)
     except BaseException:
         return None
-    return json.loads(text) if len(text) <= SHOWN_VALUES else None
+    return loads(text) if len(text) <= SHOWN_VALUES else None
 
 
 def cut(text: str, most: int) -> str:
@@ -118,7 +118,7 @@ def _text(of: Any, value: object) -> str:
 
 def _traceback(error: BaseException, function: str) -> str:
     try:
-        lines = traceback.TracebackException(
+        lines = TracebackException(
             type(error), error, _users(error.__traceback__, function), compact=True
         ).format()
         return "".join(lines)

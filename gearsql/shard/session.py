@@ -2,13 +2,16 @@
 
 The server calls main() in the session's interpreter, a worker process calls serve(). Neither returns before
 the server is through with the session.
+
+Hooks may patch every module that they import. So this package takes functions by name when it is loaded, and
+what goes wrong all the same is an answer, not the session's end.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from collections import OrderedDict
+from json import dumps, loads
+from struct import Struct
 
 from gearsql.catalog.function import Function
 from gearsql.shard import _mailbox, guard
@@ -20,8 +23,8 @@ from gearsql.shard.source import load
 from gearsql.shard.stages import Stage, current
 
 KEPT_HOOKS = 64
-_REQUEST = struct.Struct("<QII")
-_NULLS = struct.Struct("<Q")
+_REQUEST = Struct("<QII")
+_NULLS = Struct("<Q")
 
 
 def main(address: int) -> None:
@@ -69,6 +72,15 @@ class Session:
 
     def answer(self, kind: int) -> None:
         """Answer the message that lies in the mailbox. SystemExit: the session is to end."""
+        try:
+            self._answer(kind)
+        except BaseException as error:
+            self._raise_if_stopped()
+            self._mailbox.send(
+                _mailbox.ERROR, b'{"kind": "internal", "type": "%s"}' % type(error).__name__.encode()
+            )
+
+    def _answer(self, kind: int) -> None:
         number, index, rows = _REQUEST.unpack(self._mailbox.message()[:REQUEST])
         match kind:
             case _mailbox.BEGIN:
@@ -84,7 +96,7 @@ class Session:
                 )
 
     def _begin(self, number: int) -> None:
-        asked = json.loads(self._mailbox.message(REQUEST))
+        asked = loads(self._mailbox.message(REQUEST))
         stage = Stage(self._mailbox, asked["query"], asked["shard"], asked["user"])
         current.stage = stage
         try:
@@ -103,7 +115,7 @@ class Session:
         hash_ = str(definition["hash"])
         hook = self._hooks.get(hash_)
         if hook is None:
-            function = Function.from_definition(json.dumps(definition))
+            function = Function.from_definition(dumps(definition))
             hook = self._hooks[hash_] = make_hook(function, load(function))
         self._hooks.move_to_end(hash_)
         if len(self._hooks) > KEPT_HOOKS:

@@ -6,9 +6,9 @@ catalog.source knows the forms that a text can have. Here it is run, so this is 
 from __future__ import annotations
 
 import builtins
-import importlib
-import inspect
 from collections.abc import Callable
+from importlib import import_module
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any
 
 from gearsql.catalog.function import Function
@@ -57,7 +57,7 @@ def definition_fault(function: Function, error: BaseException) -> HookFault:
 
 def _require(function: Function, module: str) -> None:
     try:
-        importlib.import_module(module)
+        import_module(module)
     except BaseException as error:
         raise definition_fault(function, error) from None
 
@@ -72,6 +72,6 @@ def _checked(function: Function, found: Callable[..., Any]) -> Callable[..., Any
         for name in METHODS:
             if not callable(getattr(found, name, None)):
                 raise TypeError(f"class {found.__name__} has no {name}()")
-    elif inspect.iscoroutinefunction(found) or inspect.isasyncgenfunction(found):
+    elif iscoroutinefunction(found) or isasyncgenfunction(found):
         raise TypeError(f"{function.name} is async, and hooks are called without an event loop")
     return found

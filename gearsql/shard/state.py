@@ -13,13 +13,13 @@ Whoever reads makes plain values of it and nothing else: the worst that a hostil
 
 from __future__ import annotations
 
-import base64
 import copyreg
-import json
+from base64 import b64decode, b64encode
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from json import dumps, loads
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +33,7 @@ class StateError(TypeError):
 def encode(value: object) -> bytes:
     """Return the text of a plain value; StateError names what is not one, and where it is."""
     try:
-        return json.dumps(_told(value, ""), separators=(",", ":")).encode()
+        return dumps(_told(value, ""), separators=(",", ":")).encode()
     except RecursionError:
         raise StateError("the state holds itself, or nests too deeply") from None
 
@@ -41,7 +41,7 @@ def encode(value: object) -> bytes:
 def decode(text: bytes | str) -> Any:
     """Return what encode() was given. ValueError: it is not such a text."""
     try:
-        return _read(json.loads(text))
+        return _read(loads(text))
     except (TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"not a state: {error}") from error
 
@@ -109,7 +109,7 @@ def _zoned(tag: str) -> Callable[[Any, str], tuple[str, Any]]:
 
 
 def _text(value: bytes | bytearray) -> str:
-    return base64.b64encode(value).decode()
+    return b64encode(value).decode()
 
 
 _TELL: dict[type[Any], Callable[[Any, str], tuple[str, Any]]] = {
@@ -146,8 +146,8 @@ def _map(told: Any) -> dict[Any, Any]:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    "b": lambda told: base64.b64decode(told, validate=True),
-    "B": lambda told: bytearray(base64.b64decode(told, validate=True)),
+    "b": lambda told: b64decode(told, validate=True),
+    "B": lambda told: bytearray(b64decode(told, validate=True)),
     "n": Decimal,
     "i": lambda told: int(told, 16),
     "d": date.fromisoformat,

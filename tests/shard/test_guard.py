@@ -11,7 +11,8 @@ import pytest
 from gearsql.shard import _mailbox
 from gearsql.shard.guard import DEEPEST
 
-from .driver import Driver, HookFailed, column, interpreter_session, scalar, stopped_later
+from .driver import Driver, HookFailed, aggregate, column, interpreter_session, scalar, stopped_later
+from .test_session import fails
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +236,40 @@ def test_the_main_interpreter_is_not_guarded() -> None:
     from gearsql.shard import guard
 
     assert os._exit.__module__ != guard.__name__ and "refuse" not in repr(os.close) and sys.stdout is not None
+
+
+def test_a_hook_that_patches_modules_harms_no_answer() -> None:
+    names = "json.dumps json.loads struct.unpack copy.deepcopy traceback.TracebackException base64.b64encode"
+    source = "import json, struct, copy, traceback, base64\n"
+    source += "\n".join(f"{name} = lambda: 5" for name in names.split())
+    with interpreter_session() as own:
+        own.begin(scalar("patch", "x BIGINT", "BIGINT", f"{source}\nreturn x // 0"), COUNT)
+        told = fails(own, [1])
+        assert told["type"] == "ZeroDivisionError" and "line 8, in patch" in told["traceback"]
+        own.update([1], [1], index=1)
+        own.combine([1], [2], index=1)
+        assert own.merge([own.states([1, 2], index=1)], index=1) == [2]
+        own.begin(scalar("inc", "x BIGINT", "BIGINT", "return x + 1"))
+        assert own.call([1]) == [2]
+
+
+COUNT = aggregate(
+    "count",
+    "x BIGINT",
+    "BIGINT",
+    """
+class count:
+    n = 0
+    def accumulate(self, x): self.n += 1
+    def merge(self, other): self.n += other.n
+    def finish(self): return self.n
+""",
+)
+
+
+def test_a_session_survives_what_nobody_foresaw() -> None:
+    source = "import gearsql.shard.faults as faults\nfaults._written = None\nreturn x // 0"
+    with interpreter_session() as own:
+        own.begin(scalar("patch", "x BIGINT", "BIGINT", source), COUNT)
+        assert fails(own, [1]) == {"kind": "internal", "type": "TypeError"}
+        own.update([1], [1], index=1)

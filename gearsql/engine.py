@@ -17,7 +17,7 @@ from gearsql.cluster.declare import declare, located
 from gearsql.cluster.dispatch import StageStats
 from gearsql.cluster.functions import Functions
 from gearsql.cluster.notes import hook_notes, notes_of
-from gearsql.cluster.patience import GOSSIP_SECONDS, Patience
+from gearsql.cluster.patience import Patience
 from gearsql.cluster.presence import Wanted, choose_reader
 from gearsql.cluster.progress import Progress
 from gearsql.cluster.shards import Shards
@@ -96,7 +96,7 @@ class Engine:
             except FunctionChangedError:
                 # A shard that joined lately may not have been told of a function.
                 tries_left -= 1
-                if tries_left <= 0 and not patience.waits(GOSSIP_SECONDS):
+                if tries_left <= 0 and not patience.heard():
                     raise
                 self.functions.refresh()
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.gather import gather
-from gearsql.cluster.patience import GOSSIP_SECONDS, SETTLE_SECONDS, Patience
+from gearsql.cluster.patience import Patience
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.slots import ALL_SLOTS, ASK_SLOTS, SlotLedger, moved, parse_slots, slot_spans
 from gearsql.cluster.status import flat, text
@@ -95,13 +95,14 @@ def _by_slots(
             ledger.closes(shard, parse_slots(answer.slots_left), connection.ask(*ASK_SLOTS))
 
         yield from gather(shards, read, patience.left(), [shard for shard in shards.all if ledger.of[shard]])
-        left = ledger.settle()
-        if left and (
-            whole or not patience.waits(SETTLE_SECONDS if ledger.is_moving(left) else GOSSIP_SECONDS)
-        ):
-            raise moved(left)
+        before, left = left, ledger.settle()
+        if left != before:
+            patience.goes_on()
         if left:
             patience.trouble = moved(left)
+            waits = patience.settles if ledger.is_moving(left) else patience.heard
+            if whole or not waits():
+                raise patience.trouble
             shards.refresh()
 
 

@@ -21,8 +21,8 @@ SETTLE_SECONDS = 10.0
 """For slots that move, if the query has no timeout of its own."""
 FAILOVER_SECONDS = 30.0
 """For a replica to take a dead primary's place; cluster-node-timeout is 15 s by default."""
-GOSSIP_SECONDS = 2.0
-"""For the servers to tell each other what has moved already."""
+GOSSIP_SECONDS = 3.0
+"""For the servers to tell each other what has moved already, whatever the query's timeout."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
 
@@ -35,6 +35,7 @@ class Patience:
         self._began = time.monotonic()
         self._timeout = timeout
         self._pause = FIRST_PAUSE
+        self._since: dict[float, float] = {}
         self._lost = 0
         self.trouble: Error | None = None
 
@@ -42,10 +43,26 @@ class Patience:
         """Return the seconds until the query's time is up; None: it has no limit."""
         return None if self._timeout is None else max(0.0, self._began + self._timeout - time.monotonic())
 
-    def waits(self, seconds: float) -> bool:
-        """Wait a little, longer each time; False after `seconds`, or at the end of the query's own time."""
-        limit = seconds if self._timeout is None else self._timeout
-        if time.monotonic() - self._began + self._pause > limit:
+    def settles(self) -> bool:
+        """Wait a little for slots that move; False when it has been long enough."""
+        return self._waits(SETTLE_SECONDS)
+
+    def heard(self) -> bool:
+        """Wait a little until the servers have told each other; False when they had the time."""
+        return self._waits(GOSSIP_SECONDS, firm=True)
+
+    def goes_on(self) -> None:
+        """Some of the slots that were waited for came to rest: what is left may be new."""
+        self._since.pop(GOSSIP_SECONDS, None)
+
+    def _waits(self, seconds: float, *, firm: bool = False) -> bool:
+        """Wait, longer each time. The limit counts from the first time, and gives way to the query's own."""
+        now = time.monotonic()
+        waited = now - self._since.setdefault(seconds, now)
+        left = self.left()
+        if left is not None and left < self._pause:
+            return False
+        if (left is None or firm) and waited > seconds:
             return False
         time.sleep(self._pause)
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
@@ -71,14 +88,14 @@ class Patience:
             return False
         match error:
             case SlotsMovedError() | TableShrankError():
-                return self.waits(SETTLE_SECONDS)
+                return self.settles()
             case SlotsNotCoveredError():
-                return self.waits(GOSSIP_SECONDS)
+                return self.heard()
             case ShardUnreachableError(refused=True):
                 return False
             case ShardUnreachableError():
                 # The first time it may be the connection alone that was lost.
                 self._lost += 1
-                return self._lost == 1 or (shards.has_replicas(error.shard) and self.waits(FAILOVER_SECONDS))
+                return self._lost == 1 or (shards.has_replicas(error.shard) and self._waits(FAILOVER_SECONDS))
             case _:
                 return False

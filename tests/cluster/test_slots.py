@@ -190,7 +190,7 @@ def test_queries_are_right_while_valkey_moves_slots_atomically() -> None:
 
 def test_a_query_waits_no_longer_than_its_time() -> None:
     patience = Patience(0.05)
-    while patience.waits(100):
+    while patience.settles():
         pass
     left = patience.left()
     assert left is not None and left < 0.05

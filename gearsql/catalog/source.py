@@ -42,12 +42,14 @@ class SourceError(Exception):
 class Source:
     """`text` is what lines and columns count in: the source without one leading line end.
 
-    Running `module` defines `name`: a function of the parameters, or an aggregate's class.
+    Running `module` defines `name`: a function of the parameters, or an aggregate's class. `is_body`: the text
+    is what that function does, and its def is ours.
     """
 
     text: str
     module: ast.Module
     name: str
+    is_body: bool = False
 
     def code(self, filename: str) -> types.CodeType:
         """Compile the module; tracebacks show `filename`."""
@@ -97,7 +99,7 @@ class _Reading:
             self._fail(self._last(), "the source returns nothing", hint)
         if not named or ends is not None:
             self._check_rows(self._tree.body)
-            return Source(self._text, self._wrapped(), name)
+            return Source(self._text, self._wrapped(), name, is_body=True)
         definition = named[-1]
         if not isinstance(definition, ast.FunctionDef):
             self._fail(definition, f"{definition.name} is {_WHAT[type(definition)]}", "define it with def")

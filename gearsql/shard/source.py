@@ -5,8 +5,9 @@ catalog.source knows the forms that a text can have. Here it is run, so this is 
 
 from __future__ import annotations
 
+import ast
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any
@@ -33,13 +34,55 @@ def load(function: Function) -> Callable[..., Any]:
     show_lines(function.name, source.text)
     names: dict[str, Any] = {"__name__": f"hook_{function.name}", "__builtins__": builtins}
     try:
-        code = source.code(file_name(function.name))
-        exec(code, names)
+        if source.is_body:
+            lift_imports(source.module)
+        exec(source.code(file_name(function.name)), names)
         return _checked(function, names[source.name])
     except HookFault:
         raise
     except BaseException as error:
         raise definition_fault(function, error) from None
+
+
+def lift_imports(module: ast.Module) -> None:
+    """Move the imports that a body begins with before its def: they cost 0.2 to 3 µs in every call.
+
+    An import stays where it is if the body binds its name in another way, too.
+    """
+    (definition,) = module.body
+    assert isinstance(definition, ast.FunctionDef)
+    while len(definition.body) > 1:
+        statement, *rest = definition.body
+        if not isinstance(statement, ast.Import | ast.ImportFrom):
+            return
+        lifted = {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
+        taken = {name for node in (definition.args, *rest) for name in _bound(node)}
+        if lifted & taken or "*" in lifted:
+            return
+        definition.body = rest
+        module.body.insert(-1, statement)
+
+
+def _bound(tree: ast.AST) -> Iterator[str]:
+    """Yield the names that may be bound in a tree, those of scopes inside included."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.alias(name=name, asname=asname):
+                yield (asname or name).partition(".")[0]
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                yield from names
+            case (
+                ast.ExceptHandler(name=str(name))
+                | ast.MatchAs(name=str(name))
+                | ast.MatchStar(name=str(name))
+            ):
+                yield name
+            case ast.MatchMapping(rest=str(name)):
+                yield name
 
 
 def definition_fault(function: Function, error: BaseException) -> HookFault:

@@ -427,3 +427,45 @@ def test_a_message_of_a_stage_that_is_not_there_is_an_error(own: Driver) -> None
     with pytest.raises(HookFailed, match="malformed"):
         own.ask(_mailbox.CALL, own.request(0, 1000), b"")
     assert own.call(["a@b"]) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ("import math\nfrom math import sqrt as root\nreturn str(root(x) + math.floor(1.5))", "3.0"),
+        ("import os.path, re\nimport os\nreturn os.path.join('a', 'b') + re.escape('c')", "a/bc"),
+        # Names that are bound again stay the function's own.
+        ("import math\nif x > 5:\n    math = None\nreturn str(math.floor(1.5))", "1"),
+        ("import math as x\nreturn str(x.floor(1.5))", "1"),
+        ("from math import *\nreturn str(x)", "only allowed at module level"),
+        ("import math\ntry:\n    1 / 0\nexcept Exception as math:\n    return str(math)", "division by zero"),
+        ("import math\ndef inner():\n    nonlocal math\n    math = 5\ninner()\nreturn str(math)", "5"),
+        ("import math\ndef inner():\n    global math\n    math = 5\ninner()\nreturn math.__name__", "math"),
+        ("import json\nmatch [x]:\n    case [json]:\n        return str(json)", "4"),
+    ],
+)
+def test_a_body_may_begin_with_imports(session: Driver, body: str, wanted: str) -> None:
+    function = scalar("f", "x BIGINT", "VARCHAR", body)
+    if "only" in wanted:
+        with pytest.raises(HookFailed, match=wanted):
+            session.begin(function)
+        return
+    session.begin(function)
+    assert session.call([4, 4]) == [wanted, wanted]
+
+
+def test_imports_of_a_body_are_made_once(session: Driver) -> None:
+    session.begin(
+        scalar("f", "x BIGINT", "BIGINT", "import math\nmath.e\nreturn f.__code__.co_names.count('math')")
+    )
+    assert session.call([1]) == [1]
+    session.begin(
+        scalar("f", "x BIGINT", "BIGINT", "import math\nreturn f.__code__.co_varnames.count('math')")
+    )
+    assert session.call([1]) == [0]
+
+
+def test_a_missing_import_of_a_body_is_refused_at_its_line(session: Driver) -> None:
+    with pytest.raises(HookFailed) as caught:
+        session.begin(scalar("f", "x BIGINT", "BIGINT", "\nimport math\nimport no_such_package\nreturn x"))
+    assert (caught.value.told["kind"], caught.value.told["line"]) == ("definition", 2)

@@ -42,8 +42,8 @@ class SourceError(Exception):
 class Source:
     """`text` is what lines and columns count in: the source without one leading line end.
 
-    Running `module` defines `name`: a function of the parameters, or an aggregate's class. `is_body`: the text
-    is what that function does, and its def is ours.
+    Running `module` defines `name`: a function of the parameters, or an aggregate's class. `is_body`: the
+    text is what that function does, and its def is ours.
     """
 
     text: str

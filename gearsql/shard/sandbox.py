@@ -202,9 +202,12 @@ class Sandbox:
         text = _message(process.mailbox)
         try:
             told = json.loads(text[:MOST_TOLD])
-            return hook_error({**told, "function": told.get("function") or name})
+            error = hook_error({**told, "function": told.get("function") or name})
         except Exception:
             return self._fail(process, _nonsense(name))
+        if told.get("kind") == "memory":
+            error.hint = f"a function has {self._memory_mb} MB in the client"
+        return error
 
     def _lost(self, process: _Process, name: str, seconds: float) -> Error:
         """Return why no answer came."""

@@ -60,7 +60,11 @@ class Supervisor:
         self._out_of_memory = _kills_for_memory()
 
     def run(self) -> None:
-        """Serve until the server is gone."""
+        """Serve until the server is gone.
+
+        The kernel could tell of that (PR_SET_PDEATHSIG), but it means the thread that spawned this process,
+        which may be a worker's. The pair alone does not: what the server forks to save its data has it, too.
+        """
         ended = _child_signals()
         poll = select.poll()
         poll.register(self._orders, select.POLLIN)

@@ -73,8 +73,9 @@ sys.setswitchinterval(1)
 
 
 def attempt(guarded: Driver, source: str) -> dict[str, object]:
-    guarded.begin(scalar("f", "x BIGINT", "BIGINT", f"import os, sys\n{source}\nreturn x"))
     with pytest.raises(HookFailed) as caught:
+        # Imports at the beginning of a body are made when the stage begins.
+        guarded.begin(scalar("f", "x BIGINT", "BIGINT", f"import os, sys\n{source}\nreturn x"))
         guarded.call([1])
     return caught.value.told
 

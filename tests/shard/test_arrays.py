@@ -94,7 +94,7 @@ def test_a_time_of_day_is_microseconds_in_numpy(session: Driver) -> None:
     assert session.call([time(0, 0, 1, 5), None]) == [1_000_005, None]
     session.begin(scalar("later", "x TIME", "TIME", "return x + x", vectorised="numpy"))
     assert session.call([time(11, 0, 0, 1)]) == [time(22, 0, 0, 2)]
-    with pytest.raises(HookFailed, match="TIME needs a time without a time zone, not datetime.timedelta"):
+    with pytest.raises(HookFailed, match="TIME needs a time without a time zone, not"):
         session.call([time(12)])
 
 

@@ -79,7 +79,9 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
         case "GEARSMOVED":
             slots = unescape(text).replace("-", "–").replace(",", ", ")
             return SlotsMovedError(f"the slots {slots} moved at {shard} while it counted them")
-        case "GEARSREPLICA":
+        case (
+            "GEARSREPLICA" | "UNBLOCKED"
+        ):  # The server itself ends what waits on it when it becomes a replica.
             return SlotsMovedError(f"{shard} is a replica now, and counts no slots")
         case "GEARSSHRINK":
             return TableShrankError(f"{shard}: {unescape(text)}", shard=shard)

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import redis
 
 import gearsql
 from gearsql.cluster.patience import Patience
+from gearsql.cluster.replies import error_from_reply
 from gearsql.cluster.slots import (
     ALL_SLOTS,
     SlotLedger,
@@ -186,6 +188,14 @@ def test_queries_are_right_while_valkey_moves_slots_atomically() -> None:
                     pass
         assert len(answers) > 2
         assert all(answer == RIGHT for answer in answers)
+
+
+@pytest.mark.parametrize("code", ["GEARSREPLICA", "UNBLOCKED", "GEARSMOVED 5-9", "MOVED 5 h:1", "ASK 5 h:1"])
+def test_what_a_shard_says_of_its_slots_is_no_end(code: str) -> None:
+    kind = {"MOVED": redis.exceptions.MovedError, "ASK": redis.exceptions.AskError}
+    name, _, rest = code.partition(" ")
+    reply = kind[name](rest) if name in kind else redis.ResponseError(code)
+    assert isinstance(error_from_reply("h:1", reply), SlotsMovedError)
 
 
 def test_a_query_waits_no_longer_than_its_time() -> None:

@@ -49,11 +49,13 @@ def is_whole(cluster: Cluster) -> bool:
 
 
 def test_a_query_outlives_the_death_of_a_primary(pairs: Cluster) -> None:
-    primary, _ = primary_and_replica(pairs, 1)
+    primary, replica = primary_and_replica(pairs, 1)
     query = Background(pairs.url, COUNT)
-    time.sleep(1.0)
+    wait_until_busy(pairs)
     pairs.kill(primary)
     assert query.end() == RIGHT
+    # One that came back before would be a primary still, and empty.
+    assert role(pairs, replica) == "master"
     pairs.restart(primary)
 
 

@@ -145,9 +145,9 @@ def test_queries_are_right_while_slots_move(shards: Cluster) -> None:
     with asking(shards) as answers:
         mover = Mover(shards)
         for there, back in ((0, 1), (1, 0)):
-            for slot in range(200, 230):
+            for slot in range(200, 300):
                 mover.move(slot, there, back)
-    assert len(answers) > 2
+    assert len(answers) > 1
     assert all(answer == RIGHT for answer in answers)
 
 
@@ -186,7 +186,7 @@ def test_queries_are_right_while_valkey_moves_slots_atomically() -> None:
                 )
                 while b"success" not in client.execute_command("CLUSTER", "GETSLOTMIGRATIONS")[0]:
                     pass
-        assert len(answers) > 2
+        assert len(answers) > 1
         assert all(answer == RIGHT for answer in answers)
 
 

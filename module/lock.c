@@ -2,15 +2,46 @@
  * and whoever gets it then runs in a server that is being torn down. So: try, look at the stop flag, try again. */
 #include "lock.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-unsigned gears_lock_slice_us = 500, gears_lock_pause_us = 50;
+unsigned gears_lock_slice_us = 1000, gears_lock_pause_us = 50;
+
+enum { LOOK_US = 25, MOST_LEAST_US = 300, HAND_OVER_US = 60, HAND_OVER_NAP_US = 20 };
 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t last_left; /* under `turn` */
+/* Under `turn`. */
+static uint64_t entered, left, next_look;
+static uint64_t least;   /* a turn may last this long although the main thread wants the lock */
+static bool handed_over; /* the last turn ended because it wanted it */
+
+static int event_loop = -1; /* the main thread's epoll descriptor; -1: not found */
 static atomic_bool stopping;
+
+/* An epoll descriptor can itself be polled: it is readable while events wait in it, so it tells a worker that the main
+ * thread has something to do, without a word from the main thread. The server's own is the first that it made. */
+void gears_lock_find_event_loop(void) {
+    enum { FIRST = 3, LAST = 256 };
+    for (int fd = FIRST; fd < LAST && event_loop < 0; fd++) {
+        char path[32], target[64];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t length = readlink(path, target, sizeof target - 1);
+        if (length <= 0) continue;
+        target[length] = 0;
+        if (strcmp(target, "anon_inode:[eventpoll]") == 0) event_loop = fd;
+    }
+}
+
+static bool wanted(void) {
+    struct pollfd polled = {.fd = event_loop, .events = POLLIN};
+    return event_loop >= 0 && poll(&polled, 1, 0) > 0;
+}
 
 uint64_t gears_lock_now(void) {
     struct timespec now;
@@ -44,17 +75,46 @@ static bool acquire(RedisModuleCtx *ctx, const atomic_bool *cancelled) {
     }
 }
 
+/* Between two turns the main thread runs: until it has taken in the events that ended the last turn, else a pause. */
+static void stand_back(void) {
+    uint64_t now = gears_lock_now();
+    if (handed_over) {
+        for (; now < left + HAND_OVER_US && wanted(); now = gears_lock_now()) sleep_us(HAND_OVER_NAP_US);
+    } else if (now < left + gears_lock_pause_us) {
+        sleep_us(left + gears_lock_pause_us - now);
+    }
+}
+
 bool gears_lock_enter(RedisModuleCtx *ctx, const atomic_bool *cancelled) {
     pthread_mutex_lock(&turn);
-    uint64_t idle = gears_lock_now() - last_left;
-    if (idle < gears_lock_pause_us) sleep_us(gears_lock_pause_us - idle);
-    if (acquire(ctx, cancelled)) return true;
-    pthread_mutex_unlock(&turn);
-    return false;
+    uint64_t asked = gears_lock_now();
+    stand_back();
+    if (!acquire(ctx, cancelled)) {
+        pthread_mutex_unlock(&turn);
+        return false;
+    }
+    entered = gears_lock_now();
+    next_look = entered + LOOK_US;
+    /* A server that is busy all the time shares evenly: we may keep it waiting as long as it kept us. */
+    least = handed_over ? entered - asked : 0;
+    if (least > MOST_LEAST_US) least = MOST_LEAST_US;
+    handed_over = false;
+    return true;
+}
+
+uint64_t gears_lock_held(void) { return gears_lock_now() - entered; }
+
+bool gears_lock_may_stay(void) {
+    uint64_t now = gears_lock_now();
+    if (now - entered >= gears_lock_slice_us) return false;
+    if (now < next_look) return true;
+    next_look = now + LOOK_US;
+    handed_over = now - entered >= least && wanted();
+    return !handed_over;
 }
 
 void gears_lock_leave(RedisModuleCtx *ctx) {
     RedisModule_ThreadSafeContextUnlock(ctx);
-    last_left = gears_lock_now();
+    left = gears_lock_now();
     pthread_mutex_unlock(&turn);
 }

@@ -202,6 +202,7 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
     gears_function_spread(ctx);
     start_supervisor(ctx, &given);
     gears_slots_subscribe(ctx);
+    gears_lock_find_event_loop();
     RedisModule_SetModuleOptions(ctx, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS |
                                           REDISMODULE_OPTIONS_HANDLE_ATOMIC_SLOT_MIGRATION);
     RedisModule_Log(ctx, "notice", "gearsql %s: DuckDB %s, Python %s", GEARS_VERSION, gears_version_of_duckdb(),

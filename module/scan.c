@@ -261,8 +261,6 @@ static void read_held(scan_state *s) {
 
 /* ---- slot by slot --------------------------------------------------------------------------------------------- */
 
-static bool turn_is_over(uint64_t entered) { return gears_lock_now() - entered >= gears_lock_slice_us; }
-
 static void fail_moved(scan_state *s, unsigned slot) {
     gears_slot_set set = {{0}};
     gears_slot_set_add(&set, slot, slot);
@@ -294,10 +292,10 @@ static void free_names(scan_state *s) {
     s->names = NULL;
 }
 
-static void read_names(scan_state *s, uint64_t entered) {
+static void read_names(scan_state *s) {
     size_t count = RedisModule_CallReplyLength(s->names);
     while (s->names_at < count && s->rows < s->capacity && !s->failed) {
-        if (s->names_at % KEYS_PER_LOOK == 0 && turn_is_over(entered)) return;
+        if (s->names_at % KEYS_PER_LOOK == 0 && !gears_lock_may_stay()) return;
         size_t length = 0;
         RedisModuleCallReply *element = RedisModule_CallReplyArrayElement(s->names, s->names_at++);
         const char *bytes = RedisModule_CallReplyStringPtr(element, &length);
@@ -308,9 +306,9 @@ static void read_names(scan_state *s, uint64_t entered) {
 }
 
 /* List the next slot that is to be read and may be; those that may not are left. False: there is none. */
-static bool list_next_slot(scan_state *s, uint64_t entered) {
+static bool list_next_slot(scan_state *s) {
     gears_slots *slots = s->stage->slots;
-    for (; s->next_slot < GEARS_SLOT_COUNT && !turn_is_over(entered); s->next_slot++) {
+    for (; s->next_slot < GEARS_SLOT_COUNT && !!gears_lock_may_stay(); s->next_slot++) {
         if (!gears_slot_set_has(&slots->wanted, s->next_slot)) continue;
         bool ours = s->slots_now.primary && gears_slot_set_has(&s->slots_now.owned, s->next_slot);
         if (ours) s->names = gears_slots_keys(s->ctx, s->next_slot);
@@ -326,10 +324,10 @@ static bool list_next_slot(scan_state *s, uint64_t entered) {
     return false;
 }
 
-static void run_turn_by_slot(scan_state *s, uint64_t entered) {
+static void run_turn_by_slot(scan_state *s) {
     while (s->rows < s->capacity && !s->failed) {
-        if (s->names == NULL && !list_next_slot(s, entered)) break;
-        read_names(s, entered);
+        if (s->names == NULL && !list_next_slot(s)) break;
+        read_names(s);
         if (s->names != NULL) break;
     }
     s->exhausted = s->names == NULL && s->next_slot == GEARS_SLOT_COUNT;
@@ -378,13 +376,13 @@ static bool begin_turn(scan_state *s) {
 }
 
 /* RM_Scan until the chunk is full or the time is up, and then until a slot begins, unless that takes as long again. */
-static void scan_keys(scan_state *s, uint64_t entered) {
+static void scan_keys(scan_state *s) {
     for (unsigned calls = 0; !s->failed && !s->exhausted; calls++) {
         bool looks = s->repeat.ending || calls % KEYS_PER_LOOK == 0;
-        bool over = s->rows == s->capacity || (looks && turn_is_over(entered));
+        bool over = s->rows == s->capacity || (looks && !gears_lock_may_stay());
         if (over && !s->repeats) return;
         if (over && !s->repeat.ending) gears_repeat_look(&s->repeat);
-        if (s->repeat.ending && (s->repeat.complete || gears_lock_now() - entered >= 2 * gears_lock_slice_us)) return;
+        if (s->repeat.ending && (s->repeat.complete || gears_lock_held() >= 2 * gears_lock_slice_us)) return;
         s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key, s);
     }
 }
@@ -402,9 +400,9 @@ static bool trust_table(scan_state *s) {
     return true;
 }
 
-static void run_turn(scan_state *s, uint64_t entered) {
+static void run_turn(scan_state *s) {
     if (s->stage->slots != NULL && s->stage->slots->by_slot) {
-        run_turn_by_slot(s, entered);
+        run_turn_by_slot(s);
         return;
     }
     s->repeats = s->stage->slots != NULL && gears_repeat_applies();
@@ -415,7 +413,7 @@ static void run_turn(scan_state *s, uint64_t entered) {
     }
     if (!trust_table(s)) return;
     read_held(s);
-    scan_keys(s, entered);
+    scan_keys(s);
     if (s->exhausted && s->held_count > 0) read_held(s);
     if (s->repeats) gears_repeat_end(&s->repeat, s->ctx);
 }
@@ -455,15 +453,14 @@ bool gears_scan_close(gears_stage *stage, RedisModuleCtx *ctx) {
 /* False: the stage is cancelled or has failed. Takes: turn, server lock. */
 static bool take_turn(scan_state *s) {
     if (!gears_lock_enter(s->ctx, &s->stage->cancelled)) return false;
-    uint64_t entered = gears_lock_now();
     if (begin_turn(s)) {
-        run_turn(s, entered);
+        run_turn(s);
         end_scan(s);
         RedisModule_FreeModuleUser(s->user);
     } else {
         s->failed = true;
     }
-    uint64_t locked = gears_lock_now() - entered;
+    uint64_t locked = gears_lock_held();
     gears_lock_leave(s->ctx);
     publish(s, locked);
     return !s->failed;

@@ -81,7 +81,22 @@ class Engine:
 
     def run(self, text: str, parameters: Parameters = None, progress: Progress | None = None) -> Answer:
         """Run one statement; when slots move, shards die or functions change meanwhile, run it again."""
-        statement = _parsed(text)
+        try:
+            return self._run_patiently(_parsed(text), parameters, progress)
+        except RuntimeError as error:
+            if str(error) == INTERRUPTED:
+                raise KeyboardInterrupt from None
+            raise
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._shards.close()
+        self._binder.close()
+        self._merger.close()
+
+    def _run_patiently(
+        self, statement: Statement, parameters: Parameters, progress: Progress | None
+    ) -> Answer:
         patience = Patience(self._timeout)
         tries_left = TRIES
         while True:
@@ -99,12 +114,6 @@ class Engine:
                 if tries_left <= 0 and not patience.heard():
                     raise
                 self.functions.refresh()
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._shards.close()
-        self._binder.close()
-        self._merger.close()
 
     def _run(
         self, statement: Statement, parameters: Parameters, progress: Progress | None, patience: Patience
@@ -148,11 +157,9 @@ class Engine:
         try:
             batches = stage.batches(self._merger)
             return self._merger.merge(stage.plan, batches, stage.calling)
-        except BaseException as error:
+        except BaseException:
             # Whatever ends the merge ends the stages as well.
             self._shards.close()
-            if isinstance(error, RuntimeError) and str(error) == INTERRUPTED:
-                raise KeyboardInterrupt from None
             raise
 
     def _compile(self, query: Query, parameters: Parameters) -> tuple[BoundQuery, GearsPlan]:

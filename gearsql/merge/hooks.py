@@ -98,8 +98,13 @@ class HookRunner:
             self._run = run = _Run([known.function for known in hooks], calling.query, self._started)
             for known in (*hooks, *named):
                 self._declare(known.function)
+
+            def stop() -> None:
+                run.stopped = True
+                self.close()
+
             try:
-                with _interrupts(self.close) as interrupted, _deadline(self.close, calling.left()) as late:
+                with _interrupts(stop) as interrupted, _deadline(stop, calling.left()) as late:
                     yield
             except BaseException as error:
                 if interrupted:
@@ -126,8 +131,7 @@ class HookRunner:
         for name, signature in signatures(function).items():
             if self._declared.get(name) == function.hash:
                 continue
-            if self._declared.pop(name, None) is not None:
-                self._database.remove_function(name)
+            self._declared.pop(name, None)
             form = name.removeprefix(function.name)
             register(self._database, name, signature, partial(self._call, function, form))
             self._declared[name] = function.hash
@@ -146,6 +150,7 @@ class _Run:
     def __init__(self, functions: list[Function], query: str, started: Callable[[], Sandbox]) -> None:
         self.functions = functions
         self.error: BaseException | None = None
+        self.stopped = False
         self._query = query
         self._started = started
         self._sandbox: Sandbox | None = None
@@ -170,8 +175,7 @@ class _Run:
         if function not in self.functions:
             raise InternalError(f"{function.name} is not for this client")
         if self._sandbox is None:
-            self._sandbox = self._started()
-            self._sandbox.begin(self.functions, self._query)
+            self._sandbox = self._begun()
         index, rows = self.functions.index(function), len(columns[0]) if columns else 1
         types = _parameters(function, form)
         values = [to_python(column, type_) for column, type_ in zip(columns, types, strict=True)]
@@ -186,6 +190,16 @@ class _Run:
                 raise InternalError(f"{function.name}{form} is for servers")
         # DuckDB calls what has no parameters row by row.
         return to_arrow(found, _type(function.returns)) if columns else found[0]
+
+    def _begun(self) -> Sandbox:
+        sandbox = self._started()
+        if not self.stopped:
+            sandbox.begin(self.functions, self._query)
+        # What ends the query may have come before there was a process to end.
+        if self.stopped:
+            sandbox.close()
+            raise CancelledError("the query was ended")
+        return sandbox
 
 
 def _parameters(function: Function, form: str) -> list[HookType]:

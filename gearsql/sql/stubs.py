@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import duckdb
@@ -35,8 +36,13 @@ def signatures(function: Function) -> dict[str, Signature]:
 def register(
     connection: duckdb.DuckDBPyConnection, name: str, signature: Signature, body: Callable[..., Any]
 ) -> None:
-    """Declare a function; `body` gets Arrow arrays, a batch at a time, or nothing if it has no parameters."""
+    """Declare a function, in the place of the one before, whatever interrupted that.
+
+    `body` gets Arrow arrays, a batch at a time, or nothing if it has no parameters.
+    """
     types, returns, volatile = signature
+    with suppress(duckdb.Error):
+        connection.remove_function(name)
     connection.create_function(
         name,
         _with_parameters(body, len(types)),
@@ -64,8 +70,7 @@ class Stubs:
                     self._declare(name, signature)
 
     def _declare(self, name: str, signature: Signature) -> None:
-        if self._known.pop(name, None) is not None:
-            self._connection.remove_function(name)
+        self._known.pop(name, None)
         register(self._connection, name, signature, _never)
         self._known[name] = signature
 

@@ -18,6 +18,7 @@ import pytest
 
 from gearsql.catalog.function import Function, Known
 from gearsql.errors import CancelledError, DataError, HookDiedError, HookError
+from gearsql.merge import hooks
 from gearsql.merge.database import open_database
 from gearsql.merge.hooks import Calling, HookRunner
 
@@ -298,3 +299,38 @@ def test_a_function_ends_with_its_querys_time(database: duckdb.DuckDBPyConnectio
         runner.running((known("f", x="BIGINT"),), Calling("q", left=lambda: 0.1)),
     ):
         database.sql("SELECT f(i) FROM range(10) r(i)").fetchall()
+
+
+def test_ctrl_c_ends_a_function_whose_process_is_being_started(database: duckdb.DuckDBPyConnection) -> None:
+    called: list[Any] = []
+
+    def start() -> Fake:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)  # DuckDB's main thread looks for signals meanwhile
+        return Fake(f=called.append)
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        HookRunner(database, start).running((known("f", x="BIGINT"),), Calling("q")),
+    ):
+        database.sql("SELECT f(i) FROM range(10) r(i)").fetchall()
+    assert not called
+
+
+def test_a_declaration_that_was_interrupted_is_made_again(
+    database: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = known("f", x="BIGINT")
+    runner = HookRunner(database, lambda: Fake(f=lambda column: column))
+    real = hooks.register
+
+    def register(*arguments: Any) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hooks, "register", register)
+    with pytest.raises(KeyboardInterrupt), runner.running((hook,), Calling("q")):
+        pass
+    monkeypatch.undo()
+    with runner.running((hook,), Calling("q")):
+        assert database.sql("SELECT f(1)").fetchall() == [(1,)]

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import types
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,7 +64,11 @@ class Reader:
         self._first_port = _free_ports_in_a_row()
         self._environment = dict(os.environ, PATH=f"{home / 'bin'}:{os.environ['PATH']}", COLUMNS="100")
         self._environment.pop("GEARSQL_URL", None)
-        self._names: dict[str, Any] = {"__name__": "document"}
+        self._script = home / "document.py"
+        module = types.ModuleType("document")
+        module.__file__ = str(self._script)
+        sys.modules["document"] = module
+        self._names: dict[str, Any] = vars(module)
         self._background: list[subprocess.Popen[str]] = []
 
     def follow(self, block: Block) -> list[Exchange]:
@@ -155,8 +160,14 @@ class Reader:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.chdir(self._home):
             os.environ.pop("GEARSQL_URL", None)
-            exec(compile(source, f"line {line}", "exec"), self._names)
+            exec(compile(self._saved(source, line), str(self._script), "exec"), self._names)
         return printed.getvalue()
+
+    def _saved(self, source: str, line: int) -> str:
+        """Keep a block in a file, at its line of the document: create_function reads a function's source."""
+        placed = "\n" * line + source
+        self._script.write_text(placed)
+        return placed
 
 
 def _free_ports_in_a_row() -> int:

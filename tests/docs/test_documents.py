@@ -8,7 +8,14 @@ import pytest
 from tests.docs.blocks import blocks
 from tests.docs.reader import REPOSITORY, Reader
 
-DOCUMENTS = ("README.md", "docs/tutorial.md", "docs/sql.md", "docs/operations.md", "docs/security.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/sql.md",
+    "docs/hooks.md",
+    "docs/operations.md",
+    "docs/security.md",
+)
 
 
 @pytest.mark.timeout(300)

@@ -45,11 +45,11 @@ def test_an_error_shows_the_users_lines_the_key_the_arguments_and_the_shard(
         f"picky() failed for key 't:77': ValueError: not 77, please (shard {error.shard})"
     )
     # Lines count from the one after the opening $$.
-    assert error.traceback.splitlines() == [
+    carets = {" ", "^"}  # Pythons differ in what they underline.
+    assert [line for line in error.traceback.splitlines() if not set(line) <= carets] == [
         "Traceback (most recent call last):",
         '  File "<function picky>", line 9, in picky',
         "    return check(n)",
-        "           ^^^^^^^^",
         '  File "<function picky>", line 4, in check',
         "    raise ValueError('not 77, please')",
         "ValueError: not 77, please",

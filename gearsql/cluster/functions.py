@@ -5,6 +5,8 @@ Each shard has all of them. A version counts all changes, and dropped functions 
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -28,7 +30,9 @@ from gearsql.errors import (
     UnknownFunctionError,
 )
 
-TRIES = 5
+TRIES = 20
+# Clients that change functions at the same moment come back at different ones.
+PAUSE_SECONDS = 0.1
 RIGHTS_HINT = "defining and dropping functions takes: ACL SETUSER <user> +gearsql.define +gearsql.undefine"
 
 __all__ = ["Functions", "Known"]
@@ -71,15 +75,20 @@ class Functions:
         False: it was there, and is left as it is.
         """
 
+        checked = False
+
         def change(listed: dict[str, _Listed]) -> bool:
-            exists = function.name in _living(listed)
-            if exists and if_not_exists and not replace:
+            nonlocal checked
+            if not _may_define(function, listed, replace, if_not_exists):
                 return False
-            if exists and not replace:
-                hint = "CREATE OR REPLACE FUNCTION, or IF NOT EXISTS"
-                raise FunctionExistsError(f"function {function.name} exists", hint=hint)
+            if not checked:
+                words = _definition_words(function, _next_version(listed))
+                self._ask_all(("GEARSQL.DEFINE", "CHECK", *words))
+                # That took its time: others may have been here meanwhile.
+                checked, listed = True, self._listing()
+                if not _may_define(function, listed, replace, if_not_exists):
+                    return False
             words = _definition_words(function, _next_version(listed))
-            self._ask_all(("GEARSQL.DEFINE", "CHECK", *words))
             self._store(function.name, "defined", ("GEARSQL.DEFINE", "SET", *words))
             return True
 
@@ -127,6 +136,7 @@ class Functions:
                     raise OperationalError(
                         "functions are changed by too many clients at once", hint="try again"
                     ) from error
+                time.sleep(random.uniform(0, PAUSE_SECONDS))
             finally:
                 self.refresh()
         raise AssertionError
@@ -201,6 +211,16 @@ def _listed(pairs: list[Any]) -> _Listed:
 
 def _living(listed: dict[str, _Listed]) -> dict[str, Known]:
     return {name: function.known for name, function in listed.items() if function.known is not None}
+
+
+def _may_define(function: Function, listed: dict[str, _Listed], replace: bool, if_not_exists: bool) -> bool:
+    """Whether a definition goes on; FunctionExistsError if the name is taken and may not be."""
+    if replace or function.name not in _living(listed):
+        return True
+    if if_not_exists:
+        return False
+    hint = "CREATE OR REPLACE FUNCTION, or IF NOT EXISTS"
+    raise FunctionExistsError(f"function {function.name} exists", hint=hint)
 
 
 def _next_version(listed: dict[str, _Listed]) -> int:

@@ -62,7 +62,7 @@ def execute(*words: str | bytes | int | float) -> Any:
 
 
 def _stage() -> Stage:
-    if current.stage is None:
+    if current.stage is None or not current.stage.mailbox.held:
         raise RuntimeError("gearsql.hook answers only in a hook, in the thread that it was called in")
     return current.stage
 

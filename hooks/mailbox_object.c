@@ -41,6 +41,7 @@ static PyObject *make(PyTypeObject *cls, gears_mailbox *memory, size_t mapped, u
     mailbox->memory = memory;
     mailbox->mapped = mapped;
     mailbox->own = own;
+    mailbox->is_held = own == GEARS_TURN_SERVER;
     return (PyObject *)mailbox;
 }
 
@@ -144,6 +145,7 @@ static PyObject *mailbox_wait(PyObject *self, PyObject *arguments) {
     double seconds = -1;
     if (!PyArg_ParseTuple(arguments, "|d:wait", &seconds) || check_open(mailbox) < 0) return NULL;
     int turn = wait_turn(mailbox, seconds);
+    if (turn > 0) mailbox->is_held = true;
     return turn < 0 ? NULL : PyLong_FromUnsignedLong(turn ? *(volatile uint32_t *)&mailbox->memory->kind : 0);
 }
 
@@ -189,6 +191,8 @@ static PyObject *mailbox_send(PyObject *self, PyObject *const *parts, Py_ssize_t
         PyErr_SetString(PyExc_SystemExit, "the session was ended");
         return NULL;
     }
+    /* What a user's destructor says after the answer would lie over it, or over the next message. */
+    if (!mailbox->is_held) return PyErr_Format(PyExc_RuntimeError, "it is not this side's turn");
     for (Py_ssize_t i = 1; i < count; i++) {
         int64_t bytes = write_part(hooks_state_of(self), mailbox, size, parts[i]);
         if (bytes < 0) return NULL;
@@ -196,6 +200,7 @@ static PyObject *mailbox_send(PyObject *self, PyObject *const *parts, Py_ssize_t
     }
     mailbox->memory->kind = (uint32_t)kind;
     mailbox->memory->size = size;
+    mailbox->is_held = false;
     atomic_store_explicit(&mailbox->memory->turn, !mailbox->own, memory_order_release);
     hooks_futex_wake(&mailbox->memory->turn);
     Py_RETURN_NONE;
@@ -248,6 +253,11 @@ static PyObject *get_word(PyObject *self, void *offset) {
     return PyLong_FromUnsignedLong(atomic_load((_Atomic uint32_t *)((char *)mailbox->memory + (uintptr_t)offset)));
 }
 
+static PyObject *get_held(PyObject *self, void *none) {
+    (void)none;
+    return PyBool_FromLong(((hooks_mailbox *)self)->is_held);
+}
+
 static int set_pid(PyObject *self, PyObject *value, void *none) {
     (void)none;
     hooks_mailbox *mailbox = (hooks_mailbox *)self;
@@ -269,7 +279,7 @@ static PyMethodDef METHODS[] = {
     {"send", (PyCFunction)(void (*)(void))mailbox_send, METH_FASTCALL,
      "send(kind, *parts): write bytes and Columns behind each other and give the turn away. OverflowError: nothing "
      "was\n"
-     "sent. SystemExit: the session is to end."},
+     "sent. SystemExit: the session is to end. RuntimeError: the turn is given away already."},
     {"end", mailbox_end, METH_O, "Say why nobody will answer any more."},
     {"stop", mailbox_stop, METH_NOARGS, "Ask the session to end."},
     {"shed", mailbox_shed, METH_NOARGS, "Give back the memory that large messages took."},
@@ -281,7 +291,7 @@ static PyMethodDef METHODS[] = {
 };
 
 static PyGetSetDef MEMBERS[] = {
-    {"turn", get_word, NULL, "Whose turn it is.", (void *)offsetof(gears_mailbox, turn)},
+    {"held", get_held, NULL, "Whether this side has the turn, and may send.", NULL},
     {"ended", get_word, NULL, "Why nobody answers; 0 while somebody does.", (void *)offsetof(gears_mailbox, ended)},
     {"stopped", get_word, NULL, "Whether the session is to end.", (void *)offsetof(gears_mailbox, stop)},
     {"pid", get_word, set_pid, "Of a session that is a process.", (void *)offsetof(gears_mailbox, pid)},

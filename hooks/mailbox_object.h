@@ -13,6 +13,7 @@ typedef struct {
     PyObject_HEAD gears_mailbox *memory;
     size_t mapped;    /* bytes to unmap; 0: the memory is somebody else's */
     uint32_t own;     /* the turn of this side */
+    bool is_held;     /* this side has taken its turn and not given it away: only then it may write */
     pid_t parent;     /* of a process: gone means the end; else 0 */
     bool header_only; /* no payload is mapped */
     /* The watcher: see watch(). */

@@ -32,7 +32,7 @@ def restrict_calls(may_write_files: bool, /) -> bool: ...
 class Mailbox:
     ended: int
     stopped: int
-    turn: int
+    held: bool
     pid: int
     def __new__(cls, address: int) -> Mailbox: ...
     @classmethod

@@ -16,7 +16,7 @@ from gearsql.catalog.hook_types import quoted
 from gearsql.shard import _mailbox
 from gearsql.shard._mailbox import Column, Rows
 from gearsql.shard.calling import REQUEST, Hook
-from gearsql.shard.stages import Stage
+from gearsql.shard.stages import Stage, current
 from gearsql.shard.state import instance_of, state_of
 
 
@@ -49,9 +49,11 @@ class Aggregate(Hook):
                 self._finish(stage, self._of_handles(stage, rows))
             case _mailbox.MERGE:
                 self._lists.load(stage.mailbox, rows, REQUEST)
+                current.stage = stage
                 self._finish(stage, self._merged(rows))
             case _mailbox.WHOLE:
                 self._whole.load(stage.mailbox, rows, REQUEST)
+                current.stage = stage
                 self._finish(stage, self._accumulated(rows))
             case _:
                 raise ValueError(f"no message for an aggregate: {kind}")
@@ -69,6 +71,7 @@ class Aggregate(Hook):
 
     def _update(self, stage: Stage, rows: int) -> None:
         self.rows.load(stage.mailbox, rows, REQUEST + 8 * rows)
+        current.stage = stage
         try:
             self.rows.update(stage.states, self._class, REQUEST, self.strict)
         except BaseException:
@@ -82,12 +85,13 @@ class Aggregate(Hook):
         return state
 
     def _of_handles(self, stage: Stage, rows: int) -> Iterator[Any]:
-        for handle in _handles(stage, rows, 0):
+        for handle in _handles(stage, rows):
             yield self._state(stage, handle)
 
     def _combine(self, stage: Stage, rows: int) -> None:
         """Sources may be read again, and a merge may keep parts of them: a fresh target gets a copy."""
-        for source, target in zip(_handles(stage, rows, 0), _handles(stage, rows, rows), strict=True):
+        handles = _handles(stage, 2 * rows)
+        for source, target in zip(handles[:rows], handles[rows:], strict=True):
             if target in stage.states:
                 stage.states[target].merge(self._state(stage, source))
             else:
@@ -126,5 +130,7 @@ class Aggregate(Hook):
             yield state
 
 
-def _handles(stage: Stage, rows: int, skip: int) -> tuple[int, ...]:
-    return unpack_from(f"<{rows}Q", stage.mailbox.message(REQUEST + 8 * skip))
+def _handles(stage: Stage, count: int) -> tuple[int, ...]:
+    handles = unpack_from(f"<{count}Q", stage.mailbox.message(REQUEST))
+    current.stage = stage
+    return handles

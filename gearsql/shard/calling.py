@@ -11,7 +11,7 @@ from gearsql.catalog.function import Function
 from gearsql.shard import _mailbox
 from gearsql.shard._mailbox import Column, Rows
 from gearsql.shard.faults import told
-from gearsql.shard.stages import Stage
+from gearsql.shard.stages import Stage, current
 
 REQUEST = 16  # bytes of gears_request, which begins a message
 _KINDS = {"argument": "argument", "call": "raised", "result": "result"}
@@ -39,10 +39,15 @@ class Hook(ABC):
         self.place = Place()
 
     def answer(self, kind: int, stage: Stage, rows: int) -> None:
-        """Answer a message of the server. Whatever is raised is the user's; tell() says what of it."""
+        """Answer a message of the server. Whatever is raised is the user's; tell() says what of it.
+
+        The stage is the current one once the message is copied: what the user's code (a destructor, even)
+        asks the server lies in the same place.
+        """
         if kind != _mailbox.CALL:
             raise ValueError(f"no message for a {self.function.kind} function: {kind}")
         self.rows.load(stage.mailbox, rows, REQUEST)
+        current.stage = stage
         stage.forgiven += self.call()
         stage.mailbox.send(_mailbox.RESULT, self.result)
 

@@ -202,6 +202,6 @@ class _Lines(io.TextIOBase):
         *lines, self._rest = (self._rest + text).split("\n")
         self._rest = self._rest[-10_000:]
         for line in lines:
-            if line and current.stage is not None:
+            if line and current.stage is not None and current.stage.mailbox.held:
                 current.stage.ask(_mailbox.LOG, line.encode(errors="backslashreplace"))
         return len(text)

@@ -124,7 +124,6 @@ class Session:
 
     def _call(self, kind: int, stage: Stage, index: int, rows: int) -> None:
         hook = stage.hooks[index]
-        current.stage = stage
         try:
             hook.answer(kind, stage, rows)
         except BaseException as error:

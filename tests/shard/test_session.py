@@ -469,3 +469,40 @@ def test_a_missing_import_of_a_body_is_refused_at_its_line(session: Driver) -> N
     with pytest.raises(HookFailed) as caught:
         session.begin(scalar("f", "x BIGINT", "BIGINT", "\nimport math\nimport no_such_package\nreturn x"))
     assert (caught.value.told["kind"], caught.value.told["line"]) == ("definition", 2)
+
+
+LAST_WORDS = """
+from gearsql import hook
+import gc
+
+class Speaks:
+    def __init__(self): self.me = self
+    def __del__(self): hook.log('last words')
+
+gc.disable()
+
+def leaves(n):
+    if n < 0:
+        keeps = Speaks()
+        raise ValueError(n)
+    if n == 7:
+        gc.collect()
+    return n
+"""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_destructors_say_lies_over_no_message(session: Driver) -> None:
+    """The failed call's frame goes when its error is told, and a cycle at any time after."""
+    leaves = scalar("leaves", "n BIGINT", "BIGINT", LAST_WORDS)
+    session.begin(leaves)
+    for number in range(20):
+        session.log.clear()
+        assert fails(session, [-1 - number])["message"] == str(-1 - number)
+        assert session.call([number, 8, 7]) == [number, 8, 7]
+        assert session.log == ["last words"]
+    gone = LAST_WORDS.replace("self.me = self", "pass")
+    session.begin(scalar("leaves", "n BIGINT", "BIGINT", gone))
+    for number in range(20):
+        assert fails(session, [-1 - number])["message"] == str(-1 - number)
+        assert session.call([number, 8]) == [number, 8]

@@ -64,7 +64,7 @@ ODD_IDS = [
 def create(name: str) -> str:
     """Return the CREATE TABLE of our own dialect."""
     columns = ", ".join(f"{column} {type_}" for column, type_ in COLUMNS.items())
-    return f"CREATE TABLE {name} ({columns}) WITH (key = '{TABLES[name][0]}')"
+    return f"CREATE OR REPLACE TABLE {name} ({columns}) WITH (key = '{TABLES[name][0]}')"
 
 
 def native(name: str) -> str:

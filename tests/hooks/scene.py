@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -66,3 +68,19 @@ def value(connection: gearsql.Connection, sql: str, parameters: Any = None) -> A
 def notes(cursor: Cursor) -> list[str]:
     """What a query says beside its rows."""
     return [str(warning) for _, warning in cursor.messages]
+
+
+def descendants(pid: int | None) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    parents: dict[int, list[int]] = {}
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((directory / "stat").read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(directory.name))
+    found: list[int] = []
+    seeking = [pid or 0]
+    while seeking:
+        children = parents.get(seeking.pop(), [])
+        found += children
+        seeking += children
+    return found

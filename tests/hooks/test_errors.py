@@ -8,7 +8,7 @@ import gearsql
 from gearsql.dbapi import Connection
 from gearsql.embedded import Cluster
 from gearsql.errors import FunctionDefinitionError, HookError
-from tests.hooks.scene import define, rows, value
+from tests.hooks.scene import define, descendants, rows, value
 
 isolations = pytest.mark.parametrize("isolation", ["session", "process", "main"])
 
@@ -168,3 +168,26 @@ def test_a_definition_that_no_shard_can_load_is_refused_at_its_line(
     if "syntax" not in said:
         assert "(shard 127.0.0.1:" in raised.value.message
     assert rows(connection, "SHOW FUNCTIONS") == []
+
+
+@isolations
+@pytest.mark.parametrize("lacking", [0, 1, 2])
+def test_the_shard_that_lacks_a_package_is_named_and_no_shard_has_the_function(
+    trio: Cluster, trio_connection: Connection, isolation: str, lacking: int
+) -> None:
+    # A session is the server, a process a child of the supervisor, which is one of the server.
+    there = {trio.pids[lacking], *descendants(trio.pids[lacking])}
+    source = f"""
+import os
+if {{os.getpid(), os.getppid()}} & {there}:
+    raise ModuleNotFoundError("No module named 'rare'")
+
+def rare(n):
+    return n
+"""
+    with pytest.raises(FunctionDefinitionError, match="No module named 'rare'") as raised:
+        define(trio_connection, "rare(n BIGINT) RETURNS BIGINT", source, f"ISOLATION {isolation}")
+    assert f"(shard 127.0.0.1:{trio.ports[lacking]})" in raised.value.message
+    for shard in range(3):
+        with trio.client(shard) as client:
+            assert all(b"rare" not in told for told in client.execute_command("GEARSQL.FUNCTIONS"))

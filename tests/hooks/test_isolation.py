@@ -16,7 +16,7 @@ import pytest
 
 import gearsql
 from gearsql.embedded import Cluster
-from tests.hooks.scene import define, rows, value
+from tests.hooks.scene import define, descendants, rows, value
 from tests.module.hooks import run_hooks, scalar
 from tests.module.raw import connect, status
 
@@ -227,7 +227,7 @@ def test_the_cap_on_sessions_holds_for_200_users() -> None:
 
 def memory(pid: int | None) -> int:
     """Resident bytes of a process and of all that it started, what they share counted once."""
-    return sum(map(_resident, [pid, *_descendants(pid)]))
+    return sum(map(_resident, [pid, *descendants(pid)]))
 
 
 def _resident(pid: int | None) -> int:
@@ -235,18 +235,3 @@ def _resident(pid: int | None) -> int:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
         return int(dict(line.split(":", 1) for line in lines)["Pss"].split()[0]) << 10
     return 0
-
-
-def _descendants(pid: int | None) -> list[int]:
-    parents: dict[int, list[int]] = {}
-    for directory in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            parent = int((directory / "stat").read_text().rpartition(")")[2].split()[1])
-            parents.setdefault(parent, []).append(int(directory.name))
-    found: list[int] = []
-    seeking = [pid or 0]
-    while seeking:
-        children = parents.get(seeking.pop(), [])
-        found += children
-        seeking += children
-    return found

@@ -14,7 +14,6 @@ from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
 from gearsql.cluster.culprit import name_row
 from gearsql.cluster.declare import declare, located
-from gearsql.cluster.dispatch import StageStats
 from gearsql.cluster.functions import Functions
 from gearsql.cluster.notes import hook_notes, notes_of
 from gearsql.cluster.patience import Patience
@@ -22,6 +21,7 @@ from gearsql.cluster.presence import Wanted, choose_reader
 from gearsql.cluster.progress import Progress
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.stage import Stage
+from gearsql.cluster.stats import StageStats
 from gearsql.cluster.tables import Tables
 from gearsql.errors import (
     CancelledError,

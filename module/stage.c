@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,19 +231,30 @@ static void reply_left(RedisModuleCtx *ctx, const gears_slots *slots) {
     free(text);
 }
 
+/* What the last frame tells of the stage; cluster/stats.py reads it by these names. */
+static const struct {
+    const char *name;
+    size_t offset; /* of a _Atomic uint64_t */
+} told[] = {
+    {"keys_seen", offsetof(gears_stage, keys_seen)},       {"rows_scanned", offsetof(gears_stage, rows_scanned)},
+    {"keys_skipped", offsetof(gears_stage, keys_skipped)}, {"misfits", offsetof(gears_stage, misfits)},
+    {"scan_us", offsetof(gears_stage, scan_us)},           {"locked_us", offsetof(gears_stage, locked_us)},
+    {"hook_nulls", offsetof(gears_stage, hook_nulls)},     {"hook_us", offsetof(gears_stage, hook_us)},
+    {"queued_us", offsetof(gears_stage, queued_us)},
+};
+
 static void reply_frame(RedisModuleCtx *ctx, gears_stage *stage, const gears_buffer *frame, bool more) {
+    enum { TOLD = sizeof told / sizeof *told };
     RedisModule_ReplyWithArray(ctx, 3);
     RedisModule_ReplyWithStringBuffer(ctx, (const char *)frame->data, frame->size);
     RedisModule_ReplyWithLongLong(ctx, more);
-    RedisModule_ReplyWithArray(ctx, 16);
+    RedisModule_ReplyWithArray(ctx, 2 * (TOLD + 2));
     reply_left(ctx, stage->slots);
-    reply_stat(ctx, "rows_scanned", stage->rows_scanned);
-    reply_stat(ctx, "keys_skipped", stage->keys_skipped);
-    reply_stat(ctx, "misfits", stage->misfits);
-    reply_stat(ctx, "scan_us", stage->scan_us);
-    reply_stat(ctx, "locked_us", stage->locked_us);
-    reply_stat(ctx, "hook_nulls", stage->hook_nulls);
-    reply_stat(ctx, "hook_us", stage->hook_us);
+    reply_stat(ctx, "stage_us", gears_lock_now() - stage->started_us);
+    for (size_t i = 0; i < TOLD; i++) {
+        const _Atomic uint64_t *value = (const void *)((const char *)stage + told[i].offset);
+        reply_stat(ctx, told[i].name, *value);
+    }
 }
 
 /* The reply is built here, in the worker: the main thread only links it into the client's output. */

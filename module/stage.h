@@ -73,6 +73,7 @@ typedef struct gears_stage {
 
     atomic_bool cancelled;
     _Atomic uint64_t rows_scanned, keys_seen, keys_total, keys_skipped, misfits, scan_us, locked_us;
+    _Atomic uint64_t queued_us;           /* until a worker took it */
     _Atomic uint64_t hook_nulls, hook_us; /* rows that ON ERROR NULL made NULL; time waited for hooks */
 
     pthread_mutex_t mutex;

@@ -162,6 +162,7 @@ static bool open_hooks(worker *w, gears_stage *stage) {
 static void run_stage(worker *w, gears_stage *stage) {
     execution e;
     memset(&e, 0, sizeof e);
+    atomic_store(&stage->queued_us, gears_lock_now() - stage->started_us);
     set_running(stage, w->connection);
     gears_scan_set_stage(stage, w->ctx);
     bool answered = !atomic_load(&stage->cancelled) && open_hooks(w, stage) && start_statement(w, stage, &e) &&

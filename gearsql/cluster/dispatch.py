@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any
 
 import pyarrow as pa
 
@@ -19,35 +17,12 @@ from gearsql.cluster.gather import gather
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.slots import ALL_SLOTS, ASK_SLOTS, SlotLedger, moved, parse_slots, slot_spans
+from gearsql.cluster.stats import StageStats
 from gearsql.cluster.status import flat, text
 from gearsql.cluster.topology import Shard
 from gearsql.cluster.wire import execute_words, stream_of
 from gearsql.merge.arrival import empty_batch
 from gearsql.plan.stages import ShardStage
-
-
-@dataclass
-class StageStats:
-    """What the shards did, summed; microseconds are those of the slowest shard."""
-
-    rows_scanned: int = 0
-    keys_skipped: int = 0
-    misfits: int = 0
-    scan_us: int = 0
-    locked_us: int = 0
-    hook_nulls: int = 0
-    hook_us: int = 0
-
-    def add_nulls(self, rows: int) -> None:
-        """Add rows that ON ERROR NULL made NULL in this client."""
-        self.hook_nulls += rows
-
-    def add(self, told: dict[str, Any]) -> None:
-        """Add one shard's."""
-        for field in fields(self):
-            mine, theirs = getattr(self, field.name), int(told.get(field.name, 0))
-            together = max(mine, theirs) if field.name.endswith("_us") else mine + theirs
-            setattr(self, field.name, together)
 
 
 def dispatch(
@@ -130,7 +105,8 @@ class _StageAnswer:
     def __init__(self, connection: ShardConnection, stage_id: str, stats: StageStats) -> None:
         self._connection = connection
         self._stage_id = stage_id
-        self._stats = stats
+        self.stats = stats.of(connection.name)
+        self._ended = stats.ended
         self._waiting = True
         self.slots_left = ""
 
@@ -140,12 +116,14 @@ class _StageAnswer:
             return None
         frame, more, told = self._connection.read()
         self._waiting = bool(more)
+        self.stats.bytes_shipped += len(frame)
         if self._waiting:
             self._connection.send(("GEARSQL.FETCH", self._stage_id))
         else:
             stats = flat(told)
-            self._stats.add(stats)
+            self.stats.add(stats)
             self.slots_left = text(stats["slots_left"])
+            self._ended.add(self.stats.shard)
         return bytes(frame)
 
 
@@ -154,6 +132,7 @@ def _batches(answer: _StageAnswer) -> Iterator[pa.RecordBatch]:
         empty = True
         for batch in stream:
             empty = False
+            answer.stats.rows_shipped += batch.num_rows
             yield batch
         if empty:
             yield empty_batch(stream.schema)

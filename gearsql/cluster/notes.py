@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gearsql.cluster.dispatch import StageStats
+from gearsql.cluster.stats import StageStats
 from gearsql.plan.stages import Scan
 
 

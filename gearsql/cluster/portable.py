@@ -6,6 +6,7 @@ key and every wanted field travels here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,12 +16,12 @@ import pyarrow.compute as pc
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import Column, FieldSource, KeySource, KeyTemplate, PlaceholderSource
 from gearsql.cluster.connection import ShardConnection
-from gearsql.cluster.dispatch import StageStats
 from gearsql.cluster.gather import gather
 from gearsql.cluster.pages import Page, pages
 from gearsql.cluster.replies import misfit
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.slots import ASK_SLOTS, SlotAccount
+from gearsql.cluster.stats import StageStats
 from gearsql.cluster.topology import Shard
 from gearsql.native import cast_column, match_template
 from gearsql.plan.stages import Scan
@@ -58,20 +59,25 @@ def read_rows(
     fields = wanted_fields(scan.columns)
     yield to_batch(scan, Page(), fields)[0]
 
-    def read(_: Shard, connection: ShardConnection) -> Iterator[tuple[pa.RecordBatch, int, int]]:
+    def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
+        mine, began = stats.of(connection.name), time.monotonic_ns()
         if account is not None:
             account.opens(connection.name, connection.ask(*ASK_SLOTS))
         for page in pages(connection, scan_pattern(scan.keys), fields):
             batch, misfits = to_batch(scan, page, fields)
-            yield batch, misfits, page.skipped
+            mine.keys_seen += len(page.keys) + page.skipped
+            mine.keys_skipped += page.skipped
+            mine.misfits += misfits
+            mine.rows_scanned += batch.num_rows
+            mine.rows_shipped += batch.num_rows
+            mine.bytes_shipped += batch.nbytes
+            yield batch
         if account is not None:
             account.closes(connection.name, connection.ask(*ASK_SLOTS))
+        mine.stage_us = mine.scan_us = (time.monotonic_ns() - began) // 1000
+        stats.ended.add(connection.name)
 
-    for batch, misfits, skipped in gather(shards, read, timeout):
-        stats.rows_scanned += batch.num_rows
-        stats.misfits += misfits
-        stats.keys_skipped += skipped
-        yield batch
+    yield from gather(shards, read, timeout)
     if account is not None:
         account.check()
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from gearsql.cluster.connection import ShardConnection
-from gearsql.cluster.dispatch import StageStats, dispatch, new_stage_id
+from gearsql.cluster.dispatch import dispatch, new_stage_id
 from gearsql.cluster.gather import gather
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.portable import read_rows
 from gearsql.cluster.progress import Progress, reported
 from gearsql.cluster.shards import Shards
+from gearsql.cluster.stats import StageStats
 from gearsql.cluster.topology import Shard
 from gearsql.merge.arrival import Arrival
 from gearsql.merge.hooks import Calling

@@ -9,11 +9,12 @@ import pytest
 
 import gearsql
 from gearsql.catalog.table import KEY_COLUMN, Column, FieldSource, Glob
-from gearsql.cluster.dispatch import StageStats, dispatch, new_stage_id
+from gearsql.cluster.dispatch import dispatch, new_stage_id
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.presence import choose_reader
 from gearsql.cluster.progress import reported
 from gearsql.cluster.shards import Shards
+from gearsql.cluster.stats import StageStats
 from gearsql.cluster.status import parse_status
 from gearsql.embedded import Cluster
 from gearsql.errors import (
@@ -199,3 +200,15 @@ def test_a_user_without_the_right_to_all_keys_is_refused(filled: Cluster) -> Non
         run(Shards(url), "SELECT count(*) AS c FROM scan_0")
     allowed = gearsql.connect(url).execute('SELECT count(*) FROM "dispatch:{b}:*"')
     assert allowed.fetchall() == [(ROWS // 3,)]
+
+
+def test_every_shard_is_told_of_by_itself(shards: Shards) -> None:
+    table, stats = run(shards, "SELECT n FROM scan_0 WHERE n % 2 = 0", N)
+    assert set(stats.shards) == {shard.name for shard in shards.all} == stats.ended
+    for shard in stats.shards.values():
+        assert shard.rows_scanned == ROWS // 3
+        assert shard.keys_seen >= ROWS // 3
+        assert shard.bytes_shipped > shard.rows_shipped * 8
+        assert shard.stage_us >= shard.scan_us >= shard.locked_us > 0
+        assert shard.stage_us >= shard.queued_us
+    assert stats.sum("rows_shipped") == table.num_rows == ROWS // 2

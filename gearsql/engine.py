@@ -27,7 +27,9 @@ from gearsql.errors import (
     CancelledError,
     FunctionChangedError,
     HookError,
+    InterfaceError,
     MisfitError,
+    NotSupportedError,
     ProgrammingError,
     ShardUnreachableError,
     SlotsNotCoveredError,
@@ -38,7 +40,7 @@ from gearsql.errors import (
 from gearsql.merge.merger import Merger
 from gearsql.plan.explain import explain
 from gearsql.plan.split import split
-from gearsql.plan.stages import GearsPlan, Reader
+from gearsql.plan.stages import GearsPlan, Reader, ScanMode
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery
 from gearsql.sql.parameters import Parameters
@@ -63,10 +65,12 @@ class Engine:
         reader: Wanted = "auto",
         timeout: float | None = None,
         session: str = "",
+        scan: ScanMode = "sliced",
     ) -> None:
         """Connect; `options` are redis-py's, `timeout` bounds the shards' part of a query in seconds.
 
-        `session` names the one on each server that users' functions run in.
+        `session` names the one on each server that users' functions run in. `scan` is how shards
+        read their keys where a statement does not say.
         """
         self._shards = Shards(url, options, timeout)
         self._tables = Tables(self._shards)
@@ -77,12 +81,20 @@ class Engine:
         self._chosen: Reader | None = None
         self._timeout = timeout
         self._session = session
+        self._scan = _known_mode(scan)
         self._compiled: dict[tuple[object, ...], tuple[BoundQuery, GearsPlan]] = {}
 
-    def run(self, text: str, parameters: Parameters = None, progress: Progress | None = None) -> Answer:
+    def run(
+        self,
+        text: str,
+        parameters: Parameters = None,
+        progress: Progress | None = None,
+        scan: ScanMode | None = None,
+    ) -> Answer:
         """Run one statement; when slots move, shards die or functions change meanwhile, run it again."""
         try:
-            return self._run_patiently(_parsed(text), parameters, progress)
+            mode = self._scan if scan is None else _known_mode(scan)
+            return self._run_patiently(_parsed(text), parameters, progress, mode)
         except RuntimeError as error:
             if str(error) == INTERRUPTED:
                 raise KeyboardInterrupt from None
@@ -95,13 +107,13 @@ class Engine:
         self._merger.close()
 
     def _run_patiently(
-        self, statement: Statement, parameters: Parameters, progress: Progress | None
+        self, statement: Statement, parameters: Parameters, progress: Progress | None, mode: ScanMode
     ) -> Answer:
         patience = Patience(self._timeout)
         tries_left = TRIES
         while True:
             try:
-                return self._run(statement, parameters, progress, patience)
+                return self._run(statement, parameters, progress, patience, mode)
             except (SlotsNotCoveredError, ShardUnreachableError, TableShrankError) as error:
                 if not isinstance(statement, Query | Explain):
                     raise
@@ -116,11 +128,16 @@ class Engine:
                 self.functions.refresh()
 
     def _run(
-        self, statement: Statement, parameters: Parameters, progress: Progress | None, patience: Patience
+        self,
+        statement: Statement,
+        parameters: Parameters,
+        progress: Progress | None,
+        patience: Patience,
+        mode: ScanMode,
     ) -> Answer:
         match statement:
             case Query():
-                return self._query(statement, parameters, progress, patience)
+                return self._query(statement, parameters, progress, patience, mode)
             case Explain():
                 _, plan = self._compile(statement.query, parameters)
                 return listing(("plan",), [(line,) for line in explain(plan).splitlines()])
@@ -129,12 +146,22 @@ class Engine:
                 return listing(listed.names, listed.rows) if listed else Answer()
 
     def _query(
-        self, query: Query, parameters: Parameters, progress: Progress | None, patience: Patience
+        self,
+        query: Query,
+        parameters: Parameters,
+        progress: Progress | None,
+        patience: Patience,
+        mode: ScanMode,
     ) -> Answer:
         bound, plan = self._compile(query, parameters)
         if not plan.shard.scans:
             return self._once(plan, patience)
-        stage = Stage(self._shards, plan, StageStats(), patience, progress, self._session)
+        stage = Stage(self._shards, plan, StageStats(), patience, progress, self._session, mode)
+        if mode == "snapshot" and plan.reader == "portable":
+            raise NotSupportedError(
+                "the portable reader takes no snapshots",
+                hint="load the module into the servers, or read with scan='sliced'",
+            )
         try:
             table = self._merge(stage)
         except MisfitError as error:
@@ -215,6 +242,12 @@ class Engine:
 @lru_cache(KEPT_PLANS)
 def _parsed(text: str) -> Statement:
     return parse(text)
+
+
+def _known_mode(scan: ScanMode) -> ScanMode:
+    if scan not in ("sliced", "snapshot"):
+        raise InterfaceError(f"scan is 'sliced' or 'snapshot', not {scan!r}")
+    return scan
 
 
 def _hint(table: Table, error: MisfitError) -> str | None:

@@ -528,6 +528,8 @@ static void scan_init(duckdb_init_info info) {
     s->ctx = thread_ctx;
     if (s->stage->slots != NULL) s->stage->slots->executions++, s->stage->slots->open_scans++;
     s->spec = duckdb_init_get_bind_data(info);
+    if (s->stage->mode == GEARS_MODE_SNAPSHOT)
+        snprintf(s->stage->fallback, sizeof s->stage->fallback, "this module takes none yet");
     s->cursor = RedisModule_ScanCursorCreate();
     s->capacity = duckdb_vector_size();
     for (idx_t i = 0; i < count; i++) add_target(s, info, i, true);

@@ -217,6 +217,11 @@ static RedisModuleBlockedClient *take_waiter(gears_stage *stage) {
     return waiter;
 }
 
+static void reply_text(RedisModuleCtx *ctx, const char *name, const char *value) {
+    RedisModule_ReplyWithStringBuffer(ctx, name, strlen(name));
+    RedisModule_ReplyWithStringBuffer(ctx, value, strlen(value));
+}
+
 static void reply_stat(RedisModuleCtx *ctx, const char *name, uint64_t value) {
     RedisModule_ReplyWithStringBuffer(ctx, name, strlen(name));
     RedisModule_ReplyWithLongLong(ctx, (long long)value);
@@ -226,8 +231,7 @@ static void reply_stat(RedisModuleCtx *ctx, const char *name, uint64_t value) {
 static void reply_left(RedisModuleCtx *ctx, const gears_slots *slots) {
     static const gears_slot_set none;
     char *text = gears_slot_set_text(slots != NULL ? &slots->left : &none, 0);
-    RedisModule_ReplyWithStringBuffer(ctx, "slots_left", strlen("slots_left"));
-    RedisModule_ReplyWithStringBuffer(ctx, text ? text : "0-16383", strlen(text ? text : "0-16383"));
+    reply_text(ctx, "slots_left", text ? text : "0-16383");
     free(text);
 }
 
@@ -240,7 +244,7 @@ static const struct {
     {"keys_skipped", offsetof(gears_stage, keys_skipped)}, {"misfits", offsetof(gears_stage, misfits)},
     {"scan_us", offsetof(gears_stage, scan_us)},           {"locked_us", offsetof(gears_stage, locked_us)},
     {"hook_nulls", offsetof(gears_stage, hook_nulls)},     {"hook_us", offsetof(gears_stage, hook_us)},
-    {"queued_us", offsetof(gears_stage, queued_us)},
+    {"queued_us", offsetof(gears_stage, queued_us)},       {"pause_us", offsetof(gears_stage, pause_us)},
 };
 
 static void reply_frame(RedisModuleCtx *ctx, gears_stage *stage, const gears_buffer *frame, bool more) {
@@ -248,8 +252,10 @@ static void reply_frame(RedisModuleCtx *ctx, gears_stage *stage, const gears_buf
     RedisModule_ReplyWithArray(ctx, 3);
     RedisModule_ReplyWithStringBuffer(ctx, (const char *)frame->data, frame->size);
     RedisModule_ReplyWithLongLong(ctx, more);
-    RedisModule_ReplyWithArray(ctx, 2 * (TOLD + 2));
+    RedisModule_ReplyWithArray(ctx, 2 * (TOLD + 4));
     reply_left(ctx, stage->slots);
+    reply_text(ctx, "mode", stage->mode == GEARS_MODE_SNAPSHOT && *stage->fallback == 0 ? "snapshot" : "sliced");
+    reply_text(ctx, "fallback", stage->fallback);
     reply_stat(ctx, "stage_us", gears_lock_now() - stage->started_us);
     for (size_t i = 0; i < TOLD; i++) {
         const _Atomic uint64_t *value = (const void *)((const char *)stage + told[i].offset);

@@ -23,6 +23,7 @@
 #include "slots.h"
 
 typedef enum { GEARS_ON_ERROR_FAIL, GEARS_ON_ERROR_NULL, GEARS_ON_ERROR_SKIP } gears_on_error;
+typedef enum { GEARS_MODE_SLICED, GEARS_MODE_SNAPSHOT } gears_mode;
 typedef enum { GEARS_SOURCE_KEY, GEARS_SOURCE_PLACEHOLDER, GEARS_SOURCE_FIELD } gears_source_kind;
 
 typedef struct gears_bytes {
@@ -62,6 +63,7 @@ typedef struct gears_stage {
     size_t scan_count;
     gears_scan_spec *scans;
     gears_slots *slots; /* NULL: all keys, whatever their slots */
+    gears_mode mode;    /* as asked for */
     size_t hook_count;
     gears_function **hooks;      /* retained; what the first argument of a call counts in */
     gears_bytes hook_session;    /* a named session; none: by user and set of functions */
@@ -74,6 +76,7 @@ typedef struct gears_stage {
     atomic_bool cancelled;
     _Atomic uint64_t rows_scanned, keys_seen, keys_total, keys_skipped, misfits, scan_us, locked_us;
     _Atomic uint64_t queued_us;           /* until a worker took it */
+    _Atomic uint64_t pause_us;            /* for which a snapshot's fork held up the server */
     _Atomic uint64_t hook_nulls, hook_us; /* rows that ON ERROR NULL made NULL; time waited for hooks */
 
     pthread_mutex_t mutex;
@@ -82,6 +85,7 @@ typedef struct gears_stage {
     duckdb_connection running_on;     /* under mutex; set while DuckDB runs, so that cancel may interrupt */
     const char *cancel_reason;        /* under mutex; static storage; 'GEARS…': with a code of its own */
     bool started;                     /* under mutex */
+    char fallback[128];               /* worker only: why there was no snapshot; '': there was, or none was asked for */
     char *error;                      /* worker only: '<CODE> text', what the client gets */
 } gears_stage;
 

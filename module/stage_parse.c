@@ -1,7 +1,7 @@
 /* Decodes the arguments of GEARSQL.EXECUTE into a stage. A client can send anything: every count is checked against
  * what is there before anything is allocated, and every refusal names the argument.
  *
- *   GEARSQL.EXECUTE id VERSION v DUCKDB v [SLOTS n (first last)…]
+ *   GEARSQL.EXECUTE id VERSION v DUCKDB v [MODE sliced|snapshot] [SLOTS n (first last)…]
  *       { SCAN error|null|skip (GLOB pattern | TEMPLATE n literal…) NULLS n value… COLUMNS n (name type source)… }…
  *       [HOOKS session n (name hash)…] SQL text
  *
@@ -189,10 +189,17 @@ static bool next_slot(decoder *d, unsigned *slot) {
     return true;
 }
 
+static bool decode_mode(decoder *d, gears_stage *stage) {
+    d->at++;
+    stage->mode = GEARS_MODE_SLICED;
+    if (next_is(d, "snapshot")) stage->mode = GEARS_MODE_SNAPSHOT;
+    return stage->mode == GEARS_MODE_SNAPSHOT ? expect(d, "snapshot") : expect(d, "sliced");
+}
+
 /* SLOTS n {first last}…: the slots that this shard counts; without them, all of its keys. */
 static bool decode_slots(decoder *d, gears_stage *stage) {
     size_t count;
-    if (!next_is(d, "SLOTS")) return true;
+    if (stage->slots != NULL) return refuse(d, "GEARSSTAGE argument %d: the slots were given already", d->at);
     d->at++;
     if (!next_count(d, "slots", GEARS_SLOT_COUNT, 2, &count)) return false;
     stage->slots = calloc(1, sizeof *stage->slots);
@@ -257,7 +264,8 @@ static bool decode(decoder *d, RedisModuleCtx *ctx, gears_stage *stage) {
     if (strlen(stage->id) > MAX_ID) return refuse(d, "GEARSSTAGE argument 1: the id is too long");
     if (!decode_version(d, "VERSION", "gearsql", GEARS_VERSION)) return false;
     if (!decode_version(d, "DUCKDB", "duckdb", gears_version_of_duckdb())) return false;
-    if (!decode_slots(d, stage)) return false;
+    while (next_is(d, "MODE") || next_is(d, "SLOTS"))
+        if (!(next_is(d, "MODE") ? decode_mode(d, stage) : decode_slots(d, stage))) return false;
     stage->scans = calloc(MAX_SCANS, sizeof *stage->scans);
     if (stage->scans == NULL) return refuse(d, "GEARSLIMIT out of memory");
     while (next_is(d, "SCAN")) {

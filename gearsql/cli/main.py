@@ -18,6 +18,8 @@ from gearsql.version import VERSION
 
 URL_HELP = "redis://, rediss:// or unix:// URL of a server; default: $GEARSQL_URL, else an embedded server."
 
+SCAN_HELP = "Read each server in turns between other clients' commands, or as of one moment."
+
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-u", "--url", envvar="GEARSQL_URL", metavar="URL", help=URL_HELP)
@@ -31,6 +33,9 @@ URL_HELP = "redis://, rediss:// or unix:// URL of a server; default: $GEARSQL_UR
 @click.option(
     "--reader", type=click.Choice(["auto", "module", "portable"]), default="auto", show_default=True
 )
+@click.option(
+    "--scan", type=click.Choice(["sliced", "snapshot"]), default="sliced", show_default=True, help=SCAN_HELP
+)
 @click.version_option(VERSION)
 @click.pass_context
 def main(
@@ -40,6 +45,7 @@ def main(
     files: tuple[str, ...],
     form: str,
     reader: str,
+    scan: str,
 ) -> None:
     """SQL over the hashes of a Redis or Valkey cluster, computed where they live.
 
@@ -57,7 +63,7 @@ def main(
         return
     scripts = [*commands, *map(_read, files or ([] if commands else ["-"]))]
     with errors_to_exits():
-        run_scripts(url, scripts, FORMATS[form], reader)
+        run_scripts(url, scripts, FORMATS[form], reader, scan)
 
 
 def _read(file: str) -> str:

@@ -22,7 +22,7 @@ from gearsql.cluster.status import flat, text
 from gearsql.cluster.topology import Shard
 from gearsql.cluster.wire import execute_words, stream_of
 from gearsql.merge.arrival import empty_batch
-from gearsql.plan.stages import ShardStage
+from gearsql.plan.stages import ScanMode, ShardStage
 
 
 def dispatch(
@@ -32,6 +32,7 @@ def dispatch(
     stage_id: str,
     patience: Patience | None = None,
     session: str = "",
+    mode: ScanMode = "sliced",
 ) -> Iterator[pa.RecordBatch]:
     """Run `stage` on every shard and yield batches; each shard yields at least one, which may be empty.
 
@@ -41,17 +42,23 @@ def dispatch(
     patience = patience or Patience()
 
     def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
-        connection.send(execute_words(stage_id, stage, session))
+        connection.send(execute_words(stage_id, stage, session, mode=mode))
         yield from _batches(_StageAnswer(connection, stage_id, stats))
 
     if shards.clustered:
-        yield from _by_slots(shards, stage, stats, stage_id, patience, session)
+        yield from _by_slots(shards, stage, stats, stage_id, patience, session, mode)
     else:
         yield from gather(shards, read, patience.left())
 
 
 def _by_slots(
-    shards: Shards, stage: ShardStage, stats: StageStats, stage_id: str, patience: Patience, session: str
+    shards: Shards,
+    stage: ShardStage,
+    stats: StageStats,
+    stage_id: str,
+    patience: Patience,
+    session: str,
+    mode: ScanMode,
 ) -> Iterator[pa.RecordBatch]:
     """Ask for all slots, then for those that were left, until none is."""
     # The answers of a whole query do not add up: it has to be split for more shards first.
@@ -64,7 +71,7 @@ def _by_slots(
             shard: Shard, connection: ShardConnection, ledger: SlotLedger = ledger
         ) -> Iterator[pa.RecordBatch]:
             slots = slot_spans(ledger.of[shard])
-            connection.send(execute_words(stage_id, stage, session, slots))
+            connection.send(execute_words(stage_id, stage, session, slots, mode))
             answer = _StageAnswer(connection, stage_id, stats)
             yield from _batches(answer)
             ledger.closes(shard, parse_slots(answer.slots_left), connection.ask(*ASK_SLOTS))

@@ -20,7 +20,7 @@ from gearsql.cluster.topology import Shard
 from gearsql.merge.arrival import Arrival
 from gearsql.merge.hooks import Calling
 from gearsql.merge.merger import Merger
-from gearsql.plan.stages import GearsPlan
+from gearsql.plan.stages import GearsPlan, ScanMode
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Stage:
     patience: Patience
     progress: Progress | None = None
     session: str = ""
+    mode: ScanMode = "sliced"
     id: str = field(default_factory=new_stage_id)
 
     @property
@@ -46,7 +47,7 @@ class Stage:
 
     def _in_servers(self) -> Iterator[pa.RecordBatch]:
         with reported(self.shards, self.id, self.progress):
-            shard, how = self.plan.shard, (self.patience, self.session)
+            shard, how = self.plan.shard, (self.patience, self.session, self.mode)
             yield from dispatch(self.shards, shard, self.stats, self.id, *how)
 
     def _here(self, merger: Merger) -> Iterator[pa.RecordBatch]:

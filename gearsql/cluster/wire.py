@@ -11,7 +11,7 @@ import duckdb
 from gearsql.catalog.table import Column, FieldSource, Glob, KeySource, KeyTemplate, PlaceholderSource
 from gearsql.cluster.connection import Word
 from gearsql.cluster.topology import SlotRange
-from gearsql.plan.stages import Scan, ShardStage
+from gearsql.plan.stages import Scan, ScanMode, ShardStage
 from gearsql.sql.hooks import served
 from gearsql.version import VERSION
 
@@ -19,7 +19,11 @@ BUFFER_BYTES = 1 << 16
 
 
 def execute_words(
-    stage_id: str, stage: ShardStage, session: str = "", slots: Sequence[SlotRange] | None = None
+    stage_id: str,
+    stage: ShardStage,
+    session: str = "",
+    slots: Sequence[SlotRange] | None = None,
+    mode: ScanMode = "sliced",
 ) -> list[Word]:
     """Return the command that starts a stage; everything in it is data, nothing is quoted.
 
@@ -27,6 +31,7 @@ def execute_words(
     `session` names the one that its hooks run in; without a name it is the user's with these hooks.
     """
     words: list[Word] = ["GEARSQL.EXECUTE", stage_id, "VERSION", VERSION, "DUCKDB", duckdb.__version__]
+    words += ["MODE", mode]
     if slots is not None:
         words += ["SLOTS", len(slots), *(slot for span in slots for slot in span)]
     for scan in stage.scans:

@@ -14,6 +14,7 @@ from gearsql.dbapi.functions import function_of, located
 from gearsql.embedded import Cluster
 from gearsql.engine import Engine
 from gearsql.errors import FunctionDefinitionError, FunctionExistsError, InterfaceError, NotSupportedError
+from gearsql.plan.stages import ScanMode
 
 Subject = TypeVar("Subject", bound=Callable[..., Any])
 
@@ -24,6 +25,7 @@ def connect(
     reader: Wanted = "auto",
     timeout: float | None = None,
     session: str = "",
+    scan: ScanMode = "sliced",
     **options: Any,
 ) -> Connection:
     """Connect to a server or cluster by redis://, rediss:// or unix:// URL.
@@ -31,12 +33,16 @@ def connect(
     Without `url`: $GEARSQL_URL, or else a server of this connection's own, which ends with it. `reader` says
     who reads the keys: 'module' (in the servers), 'portable' (this client, slower), or 'auto'. `timeout`
     bounds the shards' part of each query in seconds. `session` names the session that functions in Python run
-    in on each server; else connections of one user share theirs. Further options are redis-py's: username, …
+    in on each server; else connections of one user share theirs. `scan` says how each server is read:
+    'sliced', in turns between other clients' commands, or 'snapshot', as of one moment. Further options are
+    redis-py's: username, …
     """
     url = url or os.environ.get("GEARSQL_URL")
     server = Cluster(1) if url is None else None
     try:
-        engine = Engine(url or _url_of(server), options, reader=reader, timeout=timeout, session=session)
+        engine = Engine(
+            url or _url_of(server), options, reader=reader, timeout=timeout, session=session, scan=scan
+        )
         return Connection(engine, server)
     except BaseException:
         if server is not None:
@@ -79,9 +85,9 @@ class Connection:
         """Return a new cursor."""
         return Cursor(self)
 
-    def execute(self, operation: str, parameters: Any = None) -> Cursor:
+    def execute(self, operation: str, parameters: Any = None, *, scan: ScanMode | None = None) -> Cursor:
         """Return a new cursor that has executed the statement."""
-        return self.cursor().execute(operation, parameters)
+        return self.cursor().execute(operation, parameters, scan=scan)
 
     def create_function(
         self, function: Callable[..., Any], name: str | None = None, *, replace: bool = False, **options: Any

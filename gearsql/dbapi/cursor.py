@@ -12,6 +12,7 @@ from gearsql.answer import Answer
 from gearsql.cluster.progress import Progress
 from gearsql.dbapi.rows import Rows
 from gearsql.errors import InterfaceError, NotSupportedError, Warning
+from gearsql.plan.stages import ScanMode
 
 if TYPE_CHECKING:
     from gearsql.dbapi.connection import Connection
@@ -46,12 +47,21 @@ class Cursor:
         """The number of rows of the last query, else -1."""
         return self._answer.table.num_rows if self._answer and self._answer.table is not None else -1
 
-    def execute(self, operation: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Self:
-        """Run a statement: `?` takes its values from a sequence, `$name` from a mapping."""
+    def execute(
+        self,
+        operation: str,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        scan: ScanMode | None = None,
+    ) -> Self:
+        """Run a statement: `?` takes its values from a sequence, `$name` from a mapping.
+
+        `scan` is how this statement reads the servers: 'sliced' or 'snapshot'; None: as the connection says.
+        """
         self._require_open()
         self._answer, self._rows = None, None
         self.messages.clear()
-        self._answer = self.connection.engine.run(operation, parameters, self.progress)
+        self._answer = self.connection.engine.run(operation, parameters, self.progress, scan)
         self.messages += [(Warning, Warning(note)) for note in self._answer.notes]
         if self._answer.table is not None:
             self._rows = Rows(self._answer.table, [column.type for column in self._answer.columns])

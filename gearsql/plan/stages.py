@@ -10,6 +10,8 @@ from gearsql.sql.bound import ResultColumn
 from gearsql.sql.hooks import Hooks
 
 Reader = Literal["module", "portable"]
+ScanMode = Literal["sliced", "snapshot"]
+"""How a shard's keys are read: in turns between other clients' commands, or all as of one moment."""
 
 
 @dataclass(frozen=True)

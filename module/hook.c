@@ -22,7 +22,7 @@ typedef struct text {
 } text;
 
 static void append(text *t, const char *bytes, size_t length) {
-    if (t->data == NULL) return;
+    if (t->data == NULL || length == 0) return;
     if (t->length + length > t->capacity) {
         size_t capacity = (t->length + length) * 2;
         char *grown = realloc(t->data, capacity);

@@ -1,0 +1,1 @@
+"""The module's own health: its C under sanitizers and valgrind. Slow; see CONTRIBUTING.md."""

@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = pyproject.toml setup.py $(wildcard module/*.c module/*.h hooks/*.c hooks/*.h)
 
-.PHONY: demo test check lint types imports smoke bench sanitize format build clean
+.PHONY: demo test check lint types imports smoke bench names sanitize format build clean
 
 # See it work: a 3-shard cluster, 336,776 real flights, five queries with their plans and times.
 demo: $(VENV)/demo
@@ -49,6 +49,11 @@ bench: $(VENV)/dev
 # The module under AddressSanitizer and UBSan in Redis 7.0, with the tests that make it work (tests/health); 12 minutes.
 sanitize: $(VENV)/dev
 	$(BIN)/python -m pytest -p tests.health.sanitized tests/module tests/cluster tests/shard tests/hooks
+
+# The functions that a shard lets a stage call, from DuckDB's catalog: after another DuckDB, or a change to the lists.
+names: $(VENV)/dev
+	$(BIN)/python -m gearsql.sql.stage_functions > module/check_names.h.new
+	mv module/check_names.h.new module/check_names.h
 
 # Rewrite Python and C in the house style.
 format: $(VENV)/dev

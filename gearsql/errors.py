@@ -23,6 +23,7 @@ Error                       message, position, hint
       │    └── FunctionChangedError a shard has another version of a function than was planned with
       ├── IntegrityError
       ├── InternalError     a fault of ours: please report it
+      │    └── StageRefusedError    a shard found in a stage's SQL what no plan has
       ├── ProgrammingError  the statement is at fault
       │    ├── SqlSyntaxError
       │    ├── UnknownColumnError   candidates
@@ -238,6 +239,10 @@ class IntegrityError(DatabaseError):
 
 class InternalError(DatabaseError):
     """A fault of GearsSQL itself."""
+
+
+class StageRefusedError(InternalError):
+    """A shard refuses a stage's SQL: it holds what our own generator does not write."""
 
 
 class ProgrammingError(DatabaseError):

@@ -101,6 +101,8 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(duckdb_state, prepare, (duckdb_connection, const char *, duckdb_prepared_statement *))                           \
     X(const char *, prepare_error, (duckdb_prepared_statement))                                                        \
     X(int, prepared_statement_type, (duckdb_prepared_statement))                                                       \
+    X(duckdb_state, bind_varchar_length, (duckdb_prepared_statement, idx_t, const char *, idx_t))                      \
+    X(duckdb_state, execute_prepared, (duckdb_prepared_statement, duckdb_result *))                                    \
     X(duckdb_state, execute_prepared_streaming, (duckdb_prepared_statement, duckdb_result *))                          \
     X(void, destroy_prepare, (duckdb_prepared_statement *))                                                            \
     X(duckdb_table_function, create_table_function, (void))                                                            \

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "check.h"
 #include "hook.h"
 #include "lock.h"
 #include "scan.h"
@@ -165,8 +166,9 @@ static void run_stage(worker *w, gears_stage *stage) {
     atomic_store(&stage->queued_us, gears_lock_now() - stage->started_us);
     set_running(stage, w->connection);
     gears_scan_set_stage(stage, w->ctx);
-    bool answered = !atomic_load(&stage->cancelled) && open_hooks(w, stage) && start_statement(w, stage, &e) &&
-                    write_schema(w, stage, &e) && write_rows(w, stage, &e) && gears_scan_close(stage, w->ctx);
+    bool answered = !atomic_load(&stage->cancelled) && gears_check_stage(stage, w->connection) &&
+                    open_hooks(w, stage) && start_statement(w, stage, &e) && write_schema(w, stage, &e) &&
+                    write_rows(w, stage, &e) && gears_scan_close(stage, w->ctx);
     end_execution(&e);
     gears_hook_close(stage);
     set_running(stage, NULL);

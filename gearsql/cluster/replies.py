@@ -24,6 +24,7 @@ from gearsql.errors import (
     ShardError,
     ShardUnreachableError,
     SlotsMovedError,
+    StageRefusedError,
     TableShrankError,
     VersionMismatchError,
 )
@@ -91,6 +92,8 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
             return ShardError(f"{shard}: {unescape(text)}", shard=shard, hint="try again when it is done")
         case "GEARSGONE":
             return ShardError(f"{shard} lost the stage: {unescape(text)}", shard=shard)
+        case "GEARSREFUSED":
+            return StageRefusedError(f"{shard} refuses the stage: {unescape(text)}")
         case "GEARSSTAGE":
             return InternalError(f"{shard} refuses the stage: {unescape(text)}")
     # redis-py has cut the code ERR off.

@@ -1,0 +1,17 @@
+/* The shard's own check of a stage's SQL. Any client that may query can send any text to GEARSQL.EXECUTE, and DuckDB
+ * runs what it is given: so the text is parsed by DuckDB itself, and every node of its tree must be on a closed list.
+ *
+ *   text → json_serialize_sql → one SELECT; functions of check_names.h and of users; relations of the stage and of its
+ *          own WITH; no table functions but unnest and range; no samples, no parameters, no settings, no files
+ *
+ * A text that passed is remembered, so a stage that comes again is not parsed for this. */
+#ifndef GEARS_CHECK_H
+#define GEARS_CHECK_H
+
+#include "stage.h"
+
+/* False: the stage has an error, which says what may not stand in a stage. `connection` is always the same one on a
+ * thread. Runs on: worker threads. Takes: a mutex of its own. GIL: not needed. */
+bool gears_check_stage(gears_stage *stage, duckdb_connection connection);
+
+#endif

@@ -16,7 +16,7 @@ PYTHON_H = f"-I{sysconfig.get_paths()['include']}"
 
 
 def build_module(output: Path, *flags: str) -> Path:
-    """Compile module/*.c as setup.py does, but with these flags; one that is as new as its sources is kept."""
+    """Compile module/*.c with these flags; a file that is as new as its sources is kept."""
     sources = sorted((ROOT / "module").glob("*.c"))
     newest = max(path.stat().st_mtime for path in (ROOT / "module").glob("*.[ch]"))
     if not output.is_file() or output.stat().st_mtime < newest:
@@ -32,8 +32,8 @@ def write_server(
 ) -> Path:
     """Write a program that takes a server's arguments, and runs `command` with them and with `module`.
 
-    The variables are of that process: the supervisor of hooks, which it starts, gets none of them. What it writes to
-    stderr is in `errors` and a dot and its process id.
+    The variables are of that process: the supervisor of hooks, which it starts, gets none of them. What it
+    writes to stderr is in `errors` and a dot and its process id.
     """
     lines = [
         "#!/bin/bash",

@@ -2,9 +2,10 @@
 
     make sanitize                     = python -m pytest -p tests.health.sanitized tests/module tests/shard …
 
-The server and DuckDB are not instrumented, but their memory is ASan's, which is loaded into the server alone (by the
-loader's --preload: nothing that the server starts has it). Redis 7.0, since later servers open modules with
-RTLD_DEEPBIND, which no sanitizer survives. The run fails if any server wrote a report, leaks at its exit included.
+The server and DuckDB are not instrumented, but their memory is ASan's, which is loaded into the server alone
+(by the loader's --preload: nothing that the server starts has it). Redis 7.0, since later servers open
+modules with RTLD_DEEPBIND, which no sanitizer survives. The run fails if any server wrote a report, leaks at
+its exit included.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from tests.health.build import ROOT, build_module, write_server
 
 HERE = ROOT / "build" / "sanitize"
 FLAGS = ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
-# CPython gives little back when a server ends, and the loader nothing: their blocks are not the module's. All memory of
-# CPython comes through interpreter.c's raw_*, none of the module's does.
+# CPython gives little back when a server ends, and the loader nothing: their blocks are not the module's. All
+# memory of CPython comes through interpreter.c's raw_*, none of the module's does.
 SUPPRESSIONS = (
     *("raw_malloc", "raw_calloc", "raw_realloc"),
     *("add_to_global_resize", "add_name_to_object", "allocate_dtv", "ld-linux", "libcrypto.so"),

@@ -12,6 +12,7 @@
 #include "server.h"
 #include "session.h"
 #include "shrink.h"
+#include "snapshot.h"
 #include "version.h"
 #include "worker.h"
 
@@ -50,6 +51,8 @@ static const struct {
     {"MEMORY", &gears_worker_memory_mb, 64, 1u << 20},
     {"SLICE_US", &gears_lock_slice_us, 10, 100000},
     {"PAUSE_US", &gears_lock_pause_us, 0, 100000},
+    {"SNAPSHOT_WAIT_MS", &gears_snapshot_wait_ms, 0, 3600000},
+    {"SNAPSHOT_AGE_MS", &gears_snapshot_age_ms, 100, 86400000},
     {"FETCH_TIMEOUT_MS", &gears_fetch_timeout_ms, 100, 86400000},
     {"SESSIONS", &gears_session_limit, 1, 1024},
     {"SESSIONS_ENDED", &gears_session_ended_limit, 0, 1000000},

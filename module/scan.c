@@ -3,6 +3,9 @@
  * One call fills one chunk in one turn at the server lock: RM_Scan hands over key after key, and each wanted field is
  * cast straight into DuckDB's vector. What DuckDB does with the chunk then is the pause in which clients run.
  *
+ * Where the stage has a snapshot (snapshot.h), the same keys become the same rows in its child, in memory laid out like
+ * DuckDB's vectors, and a call copies a page of them.
+ *
  * The per-key path holds no allocation of ours: values up to 12 bytes live in the vector, longer ones go to the
  * vector's own heap. */
 #include "scan.h"
@@ -10,10 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 
 #include "lock.h"
 #include "repeat.h"
 #include "shrink.h"
+#include "snapshot.h"
 
 /* The name of a scan's only column when a query reads none (count(*)): DuckDB knows no table without columns. */
 #define NO_COLUMN "gears_none"
@@ -28,6 +34,7 @@ typedef struct target {
     duckdb_vector vector;
     char *data;
     uint64_t *validity; /* NULL until the chunk's first NULL */
+    gears_load *load;   /* in a snapshot's child: what long strings are appended to; else NULL */
 } target;
 
 typedef struct scan_state {
@@ -59,9 +66,16 @@ typedef struct scan_state {
     /* The turn at hand. */
     RedisModuleUser *user;
     bool check_keys, failed;
+    long long now_ms; /* what has expired by then is gone */
     size_t rows, capacity;
     uint64_t seen, skipped, misfits; /* published when the turn ends: atomics cost too much for each key */
     gears_slice captures[MAX_PLACEHOLDERS];
+
+    /* Of a snapshot: how the scan is ordered, and the load and page at hand, of the worker or of the child. */
+    gears_channel *channel;
+    gears_load *load;
+    gears_page *page;
+    bool ended;
 } scan_state;
 
 static _Thread_local gears_stage *thread_stage;
@@ -87,7 +101,25 @@ static void set_valid(target *t, size_t row) {
     if (t->validity != NULL) t->validity[row / 64] |= (uint64_t)1 << (row % 64);
 }
 
+/* In a snapshot's child, where a pointer is an offset from the load. */
+static void append_string(target *t, size_t row, const char *bytes, size_t length) {
+    uint64_t at = gears_load_room(t->load, length, false);
+    duckdb_string_t *value = &((duckdb_string_t *)(void *)t->data)[row];
+    if (at == 0 || length > UINT32_MAX) {
+        t->load->failed = true;
+        return;
+    }
+    memcpy((char *)t->load + at, bytes, length);
+    value->pointer.length = (uint32_t)length;
+    memcpy(value->pointer.prefix, bytes, sizeof value->pointer.prefix);
+    value->pointer.ptr = (char *)(uintptr_t)at;
+}
+
 static void set_string(target *t, size_t row, const char *bytes, size_t length) {
+    if (t->load != NULL && length > sizeof((duckdb_string_t *)0)->inlined.bytes) {
+        append_string(t, row, bytes, length);
+        return;
+    }
     if (length > sizeof((duckdb_string_t *)0)->inlined.bytes) {
         duckdb_unsafe_vector_assign_string_element_len(t->vector, row, bytes, length);
         return;
@@ -151,6 +183,14 @@ static bool put_field(scan_state *s, target *t, RedisModuleString *name, RedisMo
     return put(s, t, name, bytes, length);
 }
 
+static bool is_field(const gears_column *column) { return column != NULL && column->source == GEARS_SOURCE_FIELD; }
+
+/* An index beyond the columns is that of NO_COLUMN, or of a row's number. */
+static void set_target(scan_state *s, target *t, uint64_t index) {
+    t->column = index < s->spec->column_count ? &s->spec->columns[index] : NULL;
+    t->width = t->column ? gears_cast_width(&t->column->type) : 0; /* 0: a string */
+}
+
 /* ---- keys into rows ------------------------------------------------------------------------------------------- */
 
 /* Several fields a call save the look-up of the hash, not that of the field. */
@@ -195,6 +235,12 @@ static bool matches(scan_state *s, const char *bytes, size_t length) {
     return gears_pattern_glob(&s->spec->glob, bytes, length);
 }
 
+/* As of the turn's beginning, or of the snapshot's: by a child's own clock keys would go while it reads. */
+static bool is_expired(const scan_state *s, RedisModuleKey *key) {
+    long long at = RedisModule_GetAbsExpire(key);
+    return at >= 0 && at < s->now_ms;
+}
+
 /* One key: a row, or not ours. RM_Scan may hand over a key that is logically expired: it is not a row. */
 static void read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
     size_t length;
@@ -204,7 +250,7 @@ static void read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key
         s->skipped++;
         return;
     }
-    if (RedisModule_GetExpire(key) == 0 || !may_read(s, name)) return;
+    if (is_expired(s, key) || !may_read(s, name)) return;
     if (put_row(s, name, key, bytes, length)) s->rows++;
 }
 
@@ -350,6 +396,12 @@ static bool reads_all_keys(RedisModuleUser *user) {
     return all;
 }
 
+static long long wall_clock_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Users change while we wait for the lock: a user that is gone ends the stage, new key patterns hold at once. */
 static bool begin_turn(scan_state *s) {
     int flags = RedisModule_GetContextFlags(s->ctx);
@@ -371,6 +423,7 @@ static bool begin_turn(scan_state *s) {
     }
     s->check_keys = !reads_all_keys(s->user);
     RedisModule_SelectDb(s->ctx, s->stage->database);
+    s->now_ms = wall_clock_ms();
     atomic_store_explicit(&s->stage->keys_total, RedisModule_DbSize(s->ctx), memory_order_relaxed);
     return s->stage->slots == NULL || look_at_slots(s);
 }
@@ -466,6 +519,210 @@ static bool take_turn(scan_state *s) {
     return !s->failed;
 }
 
+/* ---- a snapshot ----------------------------------------------------------------------------------------------- */
+
+/* Where a target's values lie in a page: their bitmap, then they. Returns where the next target's begin. */
+static uint64_t place_in_page(const scan_state *s, const target *t, uint64_t at, uint64_t *values) {
+    uint64_t width = t->column == NULL ? 0 : t->width ? t->width : sizeof(duckdb_string_t);
+    *values = at + s->capacity / 8;
+    return (*values + width * s->capacity + 63) & ~(uint64_t)63;
+}
+
+enum { PAGE_HEAD = 64 };
+
+static uint64_t page_size(const scan_state *s) {
+    uint64_t at = PAGE_HEAD, values;
+    for (size_t i = 0; i < s->target_count; i++) at = place_in_page(s, &s->targets[i], at, &values);
+    return at;
+}
+
+/* Runs on: the child. */
+static void begin_page(scan_state *s) {
+    uint64_t start = gears_load_room(s->load, page_size(s), true), at = PAGE_HEAD, values;
+    if (s->page != NULL) s->page->rows = s->rows, s->page->next = start;
+    s->rows = 0;
+    if (start == 0) {
+        s->load->failed = true;
+        return;
+    }
+    char *page = (char *)s->load + start;
+    s->page = (gears_page *)(void *)page;
+    *s->page = (gears_page){0, 0};
+    for (size_t i = 0; i < s->target_count; i++) {
+        target *t = &s->targets[i];
+        t->validity = (uint64_t *)(void *)(page + at);
+        memset(t->validity, 0xff, s->capacity / 8);
+        at = place_in_page(s, t, at, &values);
+        t->data = page + values;
+        t->load = s->load;
+    }
+}
+
+/* As on_key. What a bucket has beyond a page goes to another one: a key held back might expire. Runs on: the child. */
+static void on_key_in_child(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *data) {
+    scan_state *s = data;
+    (void)ctx;
+    s->seen++;
+    if (s->rows == s->capacity && !s->load->failed) begin_page(s);
+    if (s->failed || s->load->failed) return;
+    if (key != NULL)
+        read_key(s, name, key);
+    else
+        read_named(s, RedisModule_HoldString(NULL, name));
+}
+
+/* Runs on: the child. */
+static void fill_load(void *scan, gears_load *load) {
+    enum { BUCKET = 32, MOST_KEYS = 100000, TEXT_BYTES = 1 << 20 };
+    scan_state *s = scan;
+    s->load = load;
+    s->page = NULL;
+    begin_page(s);
+    uint64_t most = load->used + TEXT_BYTES;
+    while (!s->exhausted && !s->failed && !load->failed && s->rows + BUCKET <= s->capacity && s->seen < MOST_KEYS &&
+           load->used < most)
+        s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key_in_child, s);
+    if (load->failed) gears_stage_fail(s->stage, "GEARSLIMIT a row is too large for a snapshot");
+    if (s->page != NULL) s->page->rows = s->rows;
+    load->seen = s->seen, load->skipped = s->skipped, load->misfits = s->misfits;
+    load->last = s->exhausted, load->failed |= s->failed;
+    s->seen = s->skipped = s->misfits = 0;
+}
+
+static void free_state(void *data);
+
+/* Runs on: the child. `context` is the scan that forked: what was true of its turn holds. */
+static void *open_in_child(void *context, unsigned scan, const uint32_t *columns, size_t count) {
+    const scan_state *from = context;
+    scan_state *s = calloc(1, sizeof *s);
+    if (s != NULL) s->targets = calloc(count + 1, sizeof *s->targets);
+    if (s == NULL || s->targets == NULL) return NULL;
+    s->stage = from->stage, s->ctx = from->ctx, s->user = from->user, s->check_keys = from->check_keys;
+    s->now_ms = from->now_ms, s->capacity = from->capacity;
+    s->spec = &s->stage->scans[scan];
+    s->cursor = RedisModule_ScanCursorCreate();
+    for (size_t i = 0; i < count; i++) set_target(s, &s->targets[s->target_count++], columns[i]);
+    while (s->field_count < count && is_field(s->targets[s->field_count].column)) s->field_count++;
+    return s;
+}
+
+/* Once for a stage, so that all of its scans are of one moment. False: the stage was stopped, or has failed.
+ * Takes: turn, server lock. */
+static bool choose_mode(scan_state *s) {
+    enum { NAP_NS = 2000000 };
+    const gears_snapshot_reader reader = {open_in_child, fill_load, free_state, s};
+    const struct timespec nap = {.tv_sec = 0, .tv_nsec = NAP_NS};
+    gears_stage *stage = s->stage;
+    uint64_t began = gears_lock_now();
+    while (!stage->mode_chosen) {
+        if (!gears_lock_enter(s->ctx, &stage->cancelled)) return false;
+        const char *problem = NULL;
+        bool passes = false;
+        if (stage->slots != NULL) stage->slots->opened = false; /* what counts is the moment of the fork */
+        s->failed = !begin_turn(s);
+        if (!s->failed) {
+            problem = gears_snapshot_take(stage, s->ctx, &reader, &passes);
+            RedisModule_FreeModuleUser(s->user);
+        }
+        uint64_t locked = gears_lock_held();
+        gears_lock_leave(s->ctx);
+        publish(s, locked);
+        if (s->failed) return false;
+        bool waits = problem != NULL && passes && gears_lock_now() - began < (uint64_t)gears_snapshot_wait_ms * 1000;
+        stage->mode_chosen = !waits;
+        if (waits)
+            nanosleep(&nap, NULL);
+        else if (problem != NULL)
+            gears_snapshot_refuse(stage, problem);
+    }
+    return true;
+}
+
+/* A later scan would have no child to read from: one that begins again and again is not counted before. */
+static bool is_last_order(const gears_stage *stage) {
+    return stage->scan_starts >= stage->scan_binds && strcasestr(stage->sql, "recursive") == NULL;
+}
+
+static bool order(scan_state *s) {
+    uint32_t *columns = calloc(s->target_count + 1, sizeof *columns);
+    if (columns == NULL) return false;
+    for (size_t i = 0; i < s->target_count; i++) {
+        const gears_column *column = s->targets[i].column;
+        columns[i] = column != NULL ? (uint32_t)(column - s->spec->columns) : UINT32_MAX;
+    }
+    unsigned scan = (unsigned)(s->spec - s->stage->scans);
+    s->stage->scan_starts++;
+    s->channel = gears_snapshot_order(s->stage, scan, columns, s->target_count, is_last_order(s->stage));
+    free(columns);
+    return s->channel != NULL;
+}
+
+static void copy_strings(const scan_state *s, target *t, const duckdb_string_t *from, const uint64_t *validity) {
+    for (size_t row = 0; row < s->rows; row++) {
+        if (!(validity[row / 64] >> (row % 64) & 1)) continue;
+        uint32_t length = from[row].inlined.length;
+        if (length <= sizeof from->inlined.bytes)
+            ((duckdb_string_t *)(void *)t->data)[row] = from[row];
+        else
+            set_string(t, row, (const char *)s->load + (uintptr_t)from[row].pointer.ptr, length);
+    }
+}
+
+static bool has_nulls(const uint64_t *validity, size_t rows) {
+    for (size_t word = 0; word < rows / 64; word++)
+        if (~validity[word]) return true;
+    return rows % 64 && (~validity[rows / 64] & (((uint64_t)1 << rows % 64) - 1));
+}
+
+static void copy_page(scan_state *s) {
+    uint64_t at = PAGE_HEAD, values;
+    const char *page = (const char *)s->page;
+    s->rows = s->page->rows;
+    for (size_t i = 0; i < s->target_count; i++) {
+        target *t = &s->targets[i];
+        const uint64_t *validity = (const uint64_t *)(const void *)(page + at);
+        at = place_in_page(s, t, at, &values);
+        if (t->column == NULL) continue;
+        if (has_nulls(validity, s->rows)) {
+            duckdb_vector_ensure_validity_writable(t->vector);
+            memcpy(duckdb_vector_get_validity(t->vector), validity, (s->rows + 63) / 64 * sizeof *validity);
+        }
+        if (t->width > 0)
+            memcpy(t->data, page + values, s->rows * t->width);
+        else
+            copy_strings(s, t, (const duckdb_string_t *)(const void *)(page + values), validity);
+    }
+}
+
+/* The next load of the child's. False: the stage was stopped, or has failed. */
+static bool next_load(scan_state *s) {
+    enum { FIRST_PAGE = (sizeof(gears_load) + 63) / 64 * 64 };
+    if (s->channel == NULL && !order(s)) return false;
+    s->load = gears_snapshot_await(s->stage, s->channel);
+    if (s->load == NULL) return false;
+    s->seen = s->load->seen, s->skipped = s->load->skipped, s->misfits = s->load->misfits;
+    publish(s, 0);
+    s->ended = s->load->last;
+    if (s->load->failed) gears_snapshot_fail(s->stage);
+    s->page = (gears_page *)(void *)((char *)s->load + FIRST_PAGE);
+    return !s->load->failed;
+}
+
+/* The chunk is a page. False: as above. */
+static bool take_page(scan_state *s) {
+    while (s->rows == 0) {
+        if (s->page == NULL && s->ended) break;
+        if (s->page == NULL && !next_load(s)) return false;
+        copy_page(s);
+        uint64_t next = s->page->next;
+        s->page = next ? (gears_page *)(void *)((char *)s->load + next) : NULL;
+        if (s->page != NULL) continue;
+        gears_snapshot_took(s->stage, s->channel);
+        if (s->ended) gears_snapshot_drop(s->stage, s->channel), s->channel = NULL;
+    }
+    return true;
+}
+
 /* ---- the table function --------------------------------------------------------------------------------------- */
 
 static void aim_at_chunk(scan_state *s, duckdb_data_chunk chunk) {
@@ -479,12 +736,18 @@ static void aim_at_chunk(scan_state *s, duckdb_data_chunk chunk) {
     }
 }
 
+/* Until there is a row, or no more. False: the stage is cancelled or has failed. */
+static bool take_turns(scan_state *s) {
+    while (s->rows == 0 && !(s->exhausted && s->held_count == 0))
+        if (!take_turn(s)) return false;
+    return true;
+}
+
 static void scan_function(duckdb_function_info info, duckdb_data_chunk chunk) {
     scan_state *s = duckdb_function_get_init_data(info);
     uint64_t started = gears_lock_now();
     aim_at_chunk(s, chunk);
-    while (s->rows == 0 && !(s->exhausted && s->held_count == 0)) {
-        if (take_turn(s)) continue;
+    if (!(s->stage->mode_chosen || choose_mode(s)) || !(s->stage->snapshot ? take_page(s) : take_turns(s))) {
         duckdb_function_set_error(info, "the scan was stopped");
         return;
     }
@@ -495,6 +758,7 @@ static void scan_function(duckdb_function_info info, duckdb_data_chunk chunk) {
 
 static void free_state(void *data) {
     scan_state *s = data;
+    if (s->channel != NULL) gears_snapshot_drop(s->stage, s->channel);
     while (s->held_count > 0) RedisModule_FreeString(NULL, s->held[--s->held_count]);
     free_names(s);
     gears_repeat_free(&s->repeat);
@@ -507,12 +771,11 @@ static void free_state(void *data) {
 
 static void add_target(scan_state *s, duckdb_init_info info, idx_t position, bool fields) {
     idx_t index = duckdb_init_get_column_index(info, position);
-    const gears_column *column = index < s->spec->column_count ? &s->spec->columns[index] : NULL;
-    bool is_field = column != NULL && column->source == GEARS_SOURCE_FIELD;
-    if (is_field != fields) return;
-    s->targets[s->target_count].column = column;
-    s->targets[s->target_count].position = position;
-    s->targets[s->target_count++].width = column ? gears_cast_width(&column->type) : 0; /* 0: a string */
+    target *t = &s->targets[s->target_count];
+    set_target(s, t, index);
+    if (is_field(t->column) != fields) return;
+    t->position = position;
+    s->target_count++;
 }
 
 static void scan_init(duckdb_init_info info) {
@@ -528,8 +791,7 @@ static void scan_init(duckdb_init_info info) {
     s->ctx = thread_ctx;
     if (s->stage->slots != NULL) s->stage->slots->executions++, s->stage->slots->open_scans++;
     s->spec = duckdb_init_get_bind_data(info);
-    if (s->stage->mode == GEARS_MODE_SNAPSHOT)
-        snprintf(s->stage->fallback, sizeof s->stage->fallback, "this module takes none yet");
+    if (s->stage->mode == GEARS_MODE_SLICED) s->stage->mode_chosen = true;
     s->cursor = RedisModule_ScanCursorCreate();
     s->capacity = duckdb_vector_size();
     for (idx_t i = 0; i < count; i++) add_target(s, info, i, true);
@@ -568,6 +830,7 @@ static void scan_bind(duckdb_bind_info info) {
         duckdb_bind_set_error(info, "the stage has no such scan");
         return;
     }
+    thread_stage->scan_binds++;
     gears_scan_spec *spec = &thread_stage->scans[index];
     for (size_t i = 0; i < spec->column_count; i++)
         add_result_column(info, spec->columns[i].name, logical_type(&spec->columns[i].type));

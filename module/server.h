@@ -25,6 +25,7 @@ typedef uint64_t RedisModuleTimerID;
 
 typedef int (*RedisModuleCmdFunc)(RedisModuleCtx *, RedisModuleString **, int);
 typedef void (*RedisModuleScanCB)(RedisModuleCtx *, RedisModuleString *, RedisModuleKey *, void *);
+typedef void (*RedisModuleForkDoneHandler)(int, int, void *);
 typedef void (*RedisModuleInfoFunc)(RedisModuleInfoCtx *, int);
 typedef void (*RedisModuleTimerProc)(RedisModuleCtx *, void *);
 typedef void (*RedisModuleClusterMessageReceiver)(RedisModuleCtx *, const char *, uint8_t, const unsigned char *,
@@ -91,6 +92,7 @@ enum {
     REDISMODULE_CTX_FLAGS_LOADING = 1 << 13,
     REDISMODULE_CTX_FLAGS_REPLICA_IS_STALE = 1 << 14,
     REDISMODULE_CTX_FLAGS_REPLICA_IS_CONNECTING = 1 << 15,
+    REDISMODULE_CTX_FLAGS_REPLICA_IS_TRANSFERRING = 1 << 16,
     REDISMODULE_CTX_FLAGS_ACTIVE_CHILD = 1 << 18,
     REDISMODULE_CTX_FLAGS_DENY_BLOCKING = 1 << 21,
     REDISMODULE_CTX_FLAGS_ASYNC_LOADING = 1 << 23,
@@ -169,7 +171,11 @@ enum {
     X(RedisModuleKey *, OpenKey, (RedisModuleCtx *, RedisModuleString *, int))                                         \
     X(void, CloseKey, (RedisModuleKey *))                                                                              \
     X(int, KeyType, (RedisModuleKey *))                                                                                \
-    X(long long, GetExpire, (RedisModuleKey *))                                                                        \
+    X(long long, GetAbsExpire, (RedisModuleKey *))                                                                     \
+    X(int, Fork, (RedisModuleForkDoneHandler, void *))                                                                 \
+    X(void, SendChildHeartbeat, (double))                                                                              \
+    X(int, ExitFromChild, (int))                                                                                       \
+    X(int, KillForkChild, (int))                                                                                       \
     X(int, HashGet, (RedisModuleKey *, int, ...))                                                                      \
     X(RedisModuleCallReply *, Call, (RedisModuleCtx *, const char *, const char *, ...))                               \
     X(int, CallReplyType, (RedisModuleCallReply *))                                                                    \

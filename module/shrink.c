@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "lock.h"
+#include "snapshot.h"
 
 enum {
     DATABASES = 64,      /* those beyond are always held to be shrinking */
@@ -39,6 +40,7 @@ static void on_cron(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subeve
     int selected = RedisModule_GetSelectedDb(ctx);
     for (int i = 0; i < DATABASES && RedisModule_SelectDb(ctx, i) == REDISMODULE_OK; i++) look(ctx, i);
     RedisModule_SelectDb(ctx, selected);
+    gears_snapshot_tick(); /* here, since a server takes one callback of a module for an event */
 }
 
 bool gears_shrink_subscribe(RedisModuleCtx *ctx) {

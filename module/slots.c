@@ -198,7 +198,7 @@ char *gears_slots_close(gears_slots *slots, RedisModuleCtx *ctx) {
     if (!slots->opened) return NULL;
     if (!gears_slots_ask(ctx, &now)) return strdup("GEARSMOVED the server does not tell its slots");
     if (!now.primary) return strdup(GEARS_REPLICA);
-    if (!slots->by_slot && !is_same(&slots->at_start, &now)) {
+    if (!slots->by_slot && !slots->at_once && !is_same(&slots->at_start, &now)) {
         gears_slot_set changed = differing(&slots->at_start, &now);
         gears_slots_distrust();
         return gears_slots_moved(&changed);

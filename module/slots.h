@@ -33,6 +33,7 @@ typedef struct gears_slots {
     gears_slot_set wanted, left;
     gears_slot_state at_start;
     bool opened, by_slot;
+    bool at_once;                    /* all was read as of the moment of `at_start` */
     unsigned executions, open_scans; /* scans that read by these slots: of a self-join there are two */
 } gears_slots;
 

@@ -64,6 +64,9 @@ typedef struct gears_stage {
     gears_scan_spec *scans;
     gears_slots *slots; /* NULL: all keys, whatever their slots */
     gears_mode mode;    /* as asked for */
+    bool mode_chosen;   /* worker only, as the next three: whether `snapshot` says what it will be */
+    struct gears_snapshot *snapshot;
+    unsigned scan_binds, scan_starts; /* how often the SQL names a scan; how many began */
     size_t hook_count;
     gears_function **hooks;      /* retained; what the first argument of a call counts in */
     gears_bytes hook_session;    /* a named session; none: by user and set of functions */

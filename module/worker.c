@@ -12,6 +12,7 @@
 #include "hook.h"
 #include "lock.h"
 #include "scan.h"
+#include "snapshot.h"
 
 enum { FRAME_BYTES = 1 << 20, TIMER_SLACK_NS = 1000 };
 
@@ -170,6 +171,7 @@ static void run_stage(worker *w, gears_stage *stage) {
                     open_hooks(w, stage) && start_statement(w, stage, &e) && write_schema(w, stage, &e) &&
                     write_rows(w, stage, &e) && gears_scan_close(stage, w->ctx);
     end_execution(&e);
+    gears_snapshot_end(stage, w->ctx);
     gears_hook_close(stage);
     set_running(stage, NULL);
     gears_scan_set_stage(NULL, NULL);

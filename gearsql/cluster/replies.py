@@ -88,6 +88,10 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
             return TableShrankError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSREPLACED":
             return DataReplacedError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSSNAPSHOT":
+            return ShardError(
+                f"{shard}: {unescape(text)}", shard=shard, hint="scan='sliced' needs no process"
+            )
         case "GEARSLOADING":
             return ShardError(f"{shard}: {unescape(text)}", shard=shard, hint="try again when it is done")
         case "GEARSGONE":

@@ -45,11 +45,16 @@ class Scan:
 
 
 def execute_words(
-    sql: str, *scans: Scan, stage: str = "q", version: str = VERSION, engine: str = duckdb.__version__
+    sql: str,
+    *scans: Scan,
+    stage: str = "q",
+    version: str = VERSION,
+    engine: str = duckdb.__version__,
+    mode: str = "sliced",
 ) -> list[Word]:
     """The whole command."""
     words = [word for scan in scans for word in scan.words()]
-    return ["GEARSQL.EXECUTE", stage, "VERSION", version, "DUCKDB", engine, *words, "SQL", sql]
+    return ["GEARSQL.EXECUTE", stage, "VERSION", version, "DUCKDB", engine, "MODE", mode, *words, "SQL", sql]
 
 
 @dataclass
@@ -77,9 +82,11 @@ def status(client: redis.Redis) -> dict[str, Any]:
     return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
 
 
-def run(client: redis.Redis, sql: str, *scans: Scan, stage: str = "q") -> Answer:
+def run(client: redis.Redis, sql: str, *scans: Scan, stage: str = "q", mode: str = "sliced") -> Answer:
     """Execute and fetch to the end."""
-    frame, more, stats = client.execute_command(*execute_words(sql, *(scans or (Scan(),)), stage=stage))
+    frame, more, stats = client.execute_command(
+        *execute_words(sql, *(scans or (Scan(),)), stage=stage, mode=mode)
+    )
     frames = [frame]
     while more:
         frame, more, stats = client.execute_command("GEARSQL.FETCH", stage)

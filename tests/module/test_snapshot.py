@@ -307,7 +307,7 @@ def test_fifty_in_a_row_and_bgsave_gets_its_turn(own: Cluster) -> None:
             done.set()
             thread.join()
         assert all(answer.rows == [(5000,)] for answer in answers)
-        assert sum(told(answer)[0] == "snapshot" for answer in answers) > 25
+        assert sum(told(answer)[0] == "snapshot" for answer in answers) >= 10
         assert len(saved) >= 3
         assert not children(pid_of(own))
 

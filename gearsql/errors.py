@@ -20,8 +20,10 @@ Error                       message, position, hint
       │    ├── CancelledError       the stage was cancelled or its time was up
       │    ├── HookTimeoutError     a user's function did not return in time; its session was ended
       │    ├── HookDiedError        a user's function crashed its process, or took too much memory
-      │    └── FunctionChangedError a shard has another version of a function than was planned with
-      ├── IntegrityError
+      │    ├── RowsChangedError     other clients changed rows between their reading and their writing, again and again
+ │    └── FunctionChangedError a shard has another version of a function than was planned with
+      ├── IntegrityError    what is written would not be a table's rows any more
+ │    └── KeyExistsError       INSERT of a key that is there: key
       ├── InternalError     a fault of ours: please report it
       │    └── StageRefusedError    a shard found in a stage's SQL what no plan has
       ├── ProgrammingError  the statement is at fault
@@ -61,8 +63,36 @@ class Warning(builtins.Warning):
     """Important notice; PEP 249."""
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a statement that failed half-way has done.
+
+    `rows` were written, `left` were not, the first of them `first_key`. `unsure` were on their way to a shard
+    that was lost, so nobody knows.
+    """
+
+    rows: int
+    left: int
+    unsure: int
+    first_key: bytes | None
+
+    def told(self) -> str:
+        """Return it as words."""
+        words = [f"{self.rows:,} {'row was' if self.rows == 1 else 'rows were'} written"]
+        if self.left:
+            words.append(f"{self.left:,} {'was' if self.left == 1 else 'were'} not")
+        if self.unsure:
+            words.append(f"of {self.unsure:,} nobody knows")
+        if self.first_key is not None:
+            words.append(f"the first key not written is {self.first_key.decode(errors='replace')!r}")
+        return ", ".join(words)
+
+
 class Error(Exception):
     """Base of all errors. `text` is the statement that `position` points into, when known."""
+
+    written: Written | None = None
+    """What an INSERT, UPDATE, DELETE or COPY had done when it failed; None: nothing, or it was none of these."""
 
     def __init__(
         self,
@@ -101,6 +131,8 @@ class Error(Exception):
             lead = f"  line {number}: "
             width = max(1, min(self.position.end - self.position.start, len(source) - column + 1))
             lines += [lead + source, " " * (len(lead) + column - 1) + "^" * width]
+        if self.written is not None:
+            lines.append(f"  {self.written.told()}")
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
@@ -204,6 +236,9 @@ class SlotsNotCoveredError(OperationalError):
 class SlotsMovedError(SlotsNotCoveredError):
     """Slots moved between shards while the query ran, and did not come to rest in its time."""
 
+    asked: tuple[str, int] | None = None
+    """The server that serves one key of a slot that moves (ASK)."""
+
 
 class DataReplacedError(ShardError):
     """The database was emptied, swapped or loaded anew while the query read it."""
@@ -229,12 +264,22 @@ class HookDiedError(ShardError):
     """A user's function crashed its process, or took more memory than it may."""
 
 
+class RowsChangedError(OperationalError):
+    """Other clients changed rows after an UPDATE or DELETE had read them, as often as it tried."""
+
+
 class FunctionChangedError(ShardError):
     """A shard has another version of a function than the query was planned with: planned again."""
 
 
 class IntegrityError(DatabaseError):
-    """PEP 249; not raised so far."""
+    """What is written would not be a table's rows any more."""
+
+
+class KeyExistsError(IntegrityError):
+    """An INSERT's row has the key of another row (or of something else); `key` is the first such key."""
+
+    key: bytes = b""
 
 
 class InternalError(DatabaseError):

@@ -46,9 +46,12 @@ def error_from_reply(shard: str, reply: redis.RedisError) -> Error:
         case redis.BusyLoadingError():
             return ShardError(f"{shard} is loading its data", shard=shard, hint="try again when it is done")
         case redis.exceptions.AskError():  # MOVED is one, too.
-            return SlotsMovedError(
+            moved = SlotsMovedError(
                 f"{shard} does not serve the slot {reply.slot_id} any more, as it did before"
             )
+            if not isinstance(reply, redis.exceptions.MovedError):
+                moved.asked = (reply.host, reply.port)
+            return moved
         case redis.exceptions.ClusterDownError():
             return ShardUnreachableError(f"{shard} says that the cluster is down", shard=shard)
         case redis.ConnectionError() | redis.TimeoutError():

@@ -6,6 +6,7 @@ import re
 
 from gearsql.errors import Error, NotSupportedError, Position, SqlSyntaxError
 from gearsql.sql.ddl import parse_ddl
+from gearsql.sql.ddl_write import WRITES, parse_write
 from gearsql.sql.hooks import called_names
 from gearsql.sql.shape import check_shape, source
 from gearsql.sql.statements import Explain, Query, Statement
@@ -25,9 +26,11 @@ def parse(text: str) -> Statement:
     word = first_word(text).text.upper()
     if word in _OWN:
         return parse_ddl(text)
+    if word in WRITES:
+        return parse_write(text, parse_query)
     if word == "EXPLAIN":
-        return Explain(text, _query(text, _after_explain(text)))
-    return _query(text, text)
+        return Explain(text, parse_query(text, _after_explain(text)))
+    return parse_query(text, text)
 
 
 def _check_characters(text: str) -> None:
@@ -45,7 +48,8 @@ def _after_explain(text: str) -> str:
     return text[: word.position.start] + " " * len(word.text) + text[word.position.end :]
 
 
-def _query(text: str, query: str) -> Query:
+def parse_query(text: str, query: str) -> Query:
+    """Parse a query that is a part of a statement, at its place in it, all else blank."""
     try:
         syntax = read_query(query)
         check_shape(syntax)

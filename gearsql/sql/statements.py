@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gearsql.catalog.function import Function
 from gearsql.catalog.table import Column, KeyTemplate, OnError
 from gearsql.errors import Position
-from gearsql.sql.syntax import Syntax
+from gearsql.sql.syntax import Node, Syntax
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,75 @@ class Explain:
     query: Query
 
 
+Named = tuple[str, Position]
+
+
+@dataclass(frozen=True)
+class Values:
+    """VALUES of an INSERT: DuckDB's nodes of the expressions, row by row."""
+
+    text: str
+    syntax: Syntax
+    rows: tuple[tuple[Node, ...], ...]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`name = value` of a SET; `value` is a span."""
+
+    name: str
+    position: Position
+    value: Position
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What an INSERT does with a key that exists; `target` are the columns that ON CONFLICT names."""
+
+    kind: Literal["nothing", "replace", "update"]
+    position: Position
+    target: tuple[Named, ...] = ()
+    sets: tuple[Assignment, ...] = ()
+    where: Position | None = None
+
+
+@dataclass(frozen=True)
+class Insert:
+    """INSERT; `conflict` None: an existing key is an error."""
+
+    text: str
+    name: str
+    name_position: Position
+    columns: tuple[Named, ...] | None
+    source: Query | Values
+    conflict: Conflict | None = None
+    by_name: bool = False
+
+
+@dataclass(frozen=True)
+class Update:
+    """UPDATE; `alias` and `where` are spans."""
+
+    text: str
+    name: str
+    name_position: Position
+    alias: Position | None
+    sets: tuple[Assignment, ...]
+    where: Position | None
+
+
+@dataclass(frozen=True)
+class Delete:
+    """DELETE; `alias` and `where` are spans."""
+
+    text: str
+    name: str
+    name_position: Position
+    alias: Position | None
+    where: Position | None
+
+
+WriteStatement = Insert | Update | Delete
 TableStatement = CreateTable | DropTable | ShowTables | Describe
 FunctionStatement = CreateFunction | DropFunction | ShowFunctions | DescribeFunction
-Statement = TableStatement | FunctionStatement | Query | Explain
+Statement = TableStatement | FunctionStatement | WriteStatement | Query | Explain

@@ -17,6 +17,8 @@ class Answer:
     columns: tuple[ResultColumn, ...] = ()
     table: pa.Table | None = None
     notes: tuple[str, ...] = ()
+    count: int = -1
+    """The rows that a statement wrote; -1 if it is none that writes."""
 
 
 def listing(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Answer:

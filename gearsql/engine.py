@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,7 @@ from gearsql.cluster.shards import Shards
 from gearsql.cluster.stage import Stage
 from gearsql.cluster.stats import StageStats
 from gearsql.cluster.tables import Tables
+from gearsql.cluster.write_statement import Writes
 from gearsql.errors import (
     CancelledError,
     FunctionChangedError,
@@ -46,7 +47,7 @@ from gearsql.sql.bound import BoundQuery
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse
 from gearsql.sql.sources import NO_TABLE
-from gearsql.sql.statements import Explain, Query, Statement
+from gearsql.sql.statements import Conflict, Delete, Explain, Insert, Query, Statement, Update, Values
 
 TRIES = 3
 KEPT_PLANS = 256
@@ -83,6 +84,9 @@ class Engine:
         self._session = session
         self._scan = _known_mode(scan)
         self._compiled: dict[tuple[object, ...], tuple[BoundQuery, GearsPlan]] = {}
+        self._writes = Writes(self._shards, self._tables, self._ask, timeout)
+        # What a write reads through: its table with the raw fields.
+        self._given: Table | None = None
 
     def run(
         self,
@@ -100,8 +104,28 @@ class Engine:
                 raise KeyboardInterrupt from None
             raise
 
+    def run_many(self, text: str, sets: Sequence[Parameters], progress: Progress | None = None) -> Answer:
+        """Run a statement that writes for each set of parameters; the rows of VALUES go together."""
+        statement = _parsed(text)
+        match statement:
+            case Insert(source=Values(), conflict=None | Conflict(sets=())):
+                return Answer(count=self._writes.run_many(statement, sets, progress) if sets else 0)
+            case Insert() | Update() | Delete():
+                return Answer(count=sum(self._writes.run(statement, one, progress) for one in sets))
+            case _:
+                raise NotSupportedError("executemany is for INSERT, UPDATE and DELETE", text=text)
+
+    def _ask(self, query: Query, parameters: Parameters, table: Table | None) -> Answer:
+        """Answer a query of a statement that writes."""
+        self._given = table
+        try:
+            return self._run_patiently(query, parameters, None, self._scan)
+        finally:
+            self._given = None
+
     def close(self) -> None:
         """Disconnect."""
+        self._writes.close()
         self._shards.close()
         self._binder.close()
         self._merger.close()
@@ -141,6 +165,8 @@ class Engine:
             case Explain():
                 _, plan = self._compile(statement.query, parameters)
                 return listing(("plan",), [(line,) for line in explain(plan).splitlines()])
+            case Insert() | Update() | Delete():
+                return Answer(count=self._writes.run(statement, parameters, progress))
             case _:
                 listed = declare(self._tables, self.functions, statement)
                 return listing(listed.names, listed.rows) if listed else Answer()
@@ -207,6 +233,8 @@ class Engine:
     def _table(self, query: Query) -> Table:
         if query.table_name is None:
             return NO_TABLE
+        if self._given is not None:
+            return self._given
         try:
             return self._tables.find(query.table_name)
         except UnknownTableError as error:

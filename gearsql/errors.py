@@ -20,10 +20,10 @@ Error                       message, position, hint
       │    ├── CancelledError       the stage was cancelled or its time was up
       │    ├── HookTimeoutError     a user's function did not return in time; its session was ended
       │    ├── HookDiedError        a user's function crashed its process, or took too much memory
-      │    ├── RowsChangedError     other clients changed rows between their reading and their writing, again and again
- │    └── FunctionChangedError a shard has another version of a function than was planned with
+      │    ├── RowsChangedError     rows changed between their reading and their writing, again and again
+      │    └── FunctionChangedError a shard has another version of a function than was planned with
       ├── IntegrityError    what is written would not be a table's rows any more
- │    └── KeyExistsError       INSERT of a key that is there: key
+      │    └── KeyExistsError       INSERT of a key that is there: key
       ├── InternalError     a fault of ours: please report it
       │    └── StageRefusedError    a shard found in a stage's SQL what no plan has
       ├── ProgrammingError  the statement is at fault
@@ -92,7 +92,7 @@ class Error(Exception):
     """Base of all errors. `text` is the statement that `position` points into, when known."""
 
     written: Written | None = None
-    """What an INSERT, UPDATE, DELETE or COPY had done when it failed; None: nothing, or it was none of these."""
+    """What an INSERT, UPDATE, DELETE or COPY had done when it failed half-way."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing, suppress
 from typing import Any
 
@@ -81,6 +81,14 @@ class Shards:
         slot = key_slot(key)
         spans = ((shard, span) for shard in self.all for span in shard.slots)
         return self.connection(next(shard for shard, (first, last) in spans if first <= slot <= last))
+
+    def owners(self) -> Callable[[bytes], Shard]:
+        """Return what finds the shard of each of many keys."""
+        by_slot: dict[int, Shard] = {}
+        for shard in self.all:
+            for first, last in shard.slots:
+                by_slot |= dict.fromkeys(range(first, last + 1), shard)
+        return lambda key: by_slot[key_slot(key)]
 
     def close(self) -> None:
         """Close all connections, which ends what runs on them; the next question opens them anew."""

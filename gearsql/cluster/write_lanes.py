@@ -1,8 +1,8 @@
-"""Rows on their way to the shards: pipelined, every row's outcome known, what was refused for a while sent again.
+"""Rows on their way to the shards: pipelined, with each one's outcome, sent again where that is safe.
 
-A shard works on one chunk of commands while the next one is built. A reply that says "not here" (MOVED, ASK), or "not
-now", means that nothing was done, so these rows are sent again, wherever they belong by then. When a connection is lost,
-rows may or may not have been written: sent again are those for which that makes no difference.
+A shard works on one chunk of commands while the next one is built. A reply that says "not here" (MOVED, ASK),
+or "not now", means that nothing was done, so these rows are sent again, wherever they belong by then. When a
+connection is lost, rows may or may not have been written: sent again are those for which that is the same.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 
 from redis.crc import key_slot
 
@@ -193,7 +194,7 @@ class _Lanes:
         self.all: list[_Lane] = []
         self._by_slot: list[_Lane] = [None] * SLOTS  # type: ignore[list-item]
         for shard in shards.all:
-            lane = _Lane(None, words, together, open_=lambda shard=shard: shards.connection(shard))
+            lane = _Lane(None, words, together, open_=partial(shards.connection, shard))
             self.all.append(lane)
             for first, last in shard.slots:
                 self._by_slot[first : last + 1] = [lane] * (last + 1 - first)
@@ -349,7 +350,9 @@ class _Lane:
             self.trouble = self.trouble or error
             self.again += group
         elif any(sign in error.message for sign in _NOT_HERE):
-            self.trouble = self.trouble or SlotsMovedError(f"{self.name} is a replica now, and writes nothing")
+            self.trouble = self.trouble or SlotsMovedError(
+                f"{self.name} is a replica now, and writes nothing"
+            )
             self.again += group
         elif any(sign in error.message for sign in _NOT_NOW):
             self._loaded = False

@@ -1,7 +1,7 @@
-"""The script that writes rows on their shard: each key is checked and written in one step, as no client sees between.
+"""The script that writes rows on their shard: each key is checked and written in one step.
 
-EVAL is what every server has that can look at a key and write it at once, module or not; a script holds keys of one
-slot, so in a cluster it is called for each slot's rows, pipelined. Nothing is written to a key of another type.
+EVAL is what every server has that can look at a key and write it at once, module or not; a script holds keys
+of one slot, so in a cluster it is called for each slot's rows, pipelined. Keys of other types are left alone.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from enum import IntEnum
 from typing import Literal
 
 Mode = Literal["insert", "replace", "update", "delete"]
-"""insert: only where no key is. replace: in either case. update, delete: only a row that is as it was read."""
+"""insert: where no key is. replace: in either case. update, delete: only a row that is as it was read."""
 
-# For each key: the fields to compare (name, '=' and its value or '-' for none), to set, and to delete. A text of
-# ARGV[3…] is a value that means NULL. A row is written whole or not at all: the right to HDEL is asked for before HSET.
+# For each key: the fields to compare (name, '=' and its value or '-' for none), to set, and to delete. The
+# texts from ARGV[3] on mean NULL. A row is written whole or not at all: HDEL's right is asked for first.
 SCRIPT = rb"""
 local mode, nulls, at = ARGV[1], {}, 2
 local function take() at = at + 1; return ARGV[at - 1] end

@@ -1,4 +1,4 @@
-"""Values → the bytes of fields: one canonical text for each value, which the readers read back to the same value.
+"""Values → the bytes of fields: one canonical text for each, which the readers read back to the same value.
 
 DuckDB casts to the column's type and writes the text; text that goes into a column of another type passes the
 readers' own strict cast (gearsql.native), and so does every text before it is written.
@@ -55,6 +55,11 @@ class Writer:
         """Free DuckDB."""
         self._database.close()
 
+    def evaluate(self, text: str) -> pa.Table:
+        """Run SQL of ours over constants."""
+        with self._database.cursor() as cursor:
+            return cursor.sql(text).to_arrow_table()
+
     def texts(self, column: Column, table: Table, given: Sequence[Given]) -> pa.ChunkedArray:
         """Return a column's values as binary; NULL stays NULL.
 
@@ -72,7 +77,8 @@ class Writer:
         array = given.array if isinstance(given.array, pa.ChunkedArray) else pa.chunked_array([given.array])
         if given.type == type_ and type_ in _BYTES:
             return array.cast(pa.large_binary())
-        pieces, start = [], 0
+        pieces: list[pa.Array] = []
+        start = 0
         while start < len(array) or not pieces:
             piece = array.slice(start, BATCH)
             try:
@@ -108,7 +114,9 @@ class Writer:
             row = cast.misfit
             if row is not None:
                 value = chunk[row].as_py()
-                raise UnfitError(start + row, shown(value), f"{shown(value)} would not be read as {column.type}")
+                raise UnfitError(
+                    start + row, shown(value), f"{shown(value)} would not be read as {column.type}"
+                )
             if table.null_values:
                 means_null = pc.is_in(chunk, pa.array(table.null_values, pa.large_binary()))
                 row = pc.index(means_null, True).as_py()

@@ -11,7 +11,7 @@ import pyarrow as pa
 from gearsql.answer import Answer
 from gearsql.cluster.progress import Progress
 from gearsql.dbapi.rows import Rows
-from gearsql.errors import InterfaceError, NotSupportedError, Warning
+from gearsql.errors import InterfaceError, Warning
 from gearsql.plan.stages import ScanMode
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ class Cursor:
 
     @property
     def rowcount(self) -> int:
-        """The number of rows of the last query, else -1."""
-        return self._answer.table.num_rows if self._answer and self._answer.table is not None else -1
+        """The number of rows that the last statement gave, or wrote; else -1."""
+        if self._answer is None:
+            return -1
+        return self._answer.count if self._answer.table is None else self._answer.table.num_rows
 
     def execute(
         self,
@@ -68,9 +70,11 @@ class Cursor:
         return self
 
     def executemany(self, operation: str, seq_of_parameters: Sequence[Any]) -> None:
-        """Raise: no statement of ours is worth repeating."""
+        """Run an INSERT, UPDATE or DELETE for each set of parameters; rows of VALUES go together."""
         self._require_open()
-        raise NotSupportedError("executemany: queries are executed one by one, and there is no INSERT")
+        self._answer, self._rows = None, None
+        self.messages.clear()
+        self._answer = self.connection.engine.run_many(operation, list(seq_of_parameters), self.progress)
 
     def fetchone(self) -> Row | None:
         """Return the next row, None after the last."""

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from gearsql.errors import Error, Position
 
+Piece = Position | str
+
 
 @dataclass(frozen=True)
 class Composed:
     """`pieces` are spans of `original`, or words of ours."""
 
     original: str
-    pieces: tuple[Position | str, ...]
+    pieces: tuple[Piece, ...]
 
     @property
     def text(self) -> str:
@@ -37,5 +39,5 @@ class Composed:
         error.text = self.original
         return error
 
-    def _written(self, piece: Position | str) -> str:
+    def _written(self, piece: Piece) -> str:
         return piece if isinstance(piece, str) else self.original[piece.start : piece.end]

@@ -1,4 +1,4 @@
-"""UPDATE and DELETE → the query for the rows to write: their keys, new values, and the fields read as they are stored.
+"""UPDATE and DELETE → the query for the rows to write: keys, new values, and fields as they are stored.
 
 The raw fields let the shard check that a row still is as it was read (cluster/write_script.py).
 """
@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from gearsql.catalog.names import fold
 from gearsql.catalog.table import Column, FieldSource, KeySource, Table
-from gearsql.sql.composed import Composed
+from gearsql.errors import Position
+from gearsql.sql.composed import Composed, Piece
 from gearsql.sql.statements import Assignment, Delete, Update
 from gearsql.sql.syntax import Node, children, read_query
 
@@ -20,13 +21,16 @@ RAW = "gears_raw_"
 
 @dataclass(frozen=True)
 class RowQuery:
-    """`composed` selects over `table`, which has the raw fields beside the columns: the key as bytes first, then
-    the values of `sets`, then the raw fields `reads`."""
+    """`composed` selects over `table`, which has the raw fields beside the columns.
+
+    The key as bytes comes first, then the values of `sets`, which stand at `places`, then the raw `reads`.
+    """
 
     composed: Composed
     table: Table
     sets: tuple[Column, ...]
     reads: tuple[bytes, ...]
+    places: tuple[Position, ...] = ()
 
 
 def row_query(statement: Update | Delete, table: Table, sets: tuple[Column, ...]) -> RowQuery:
@@ -36,7 +40,8 @@ def row_query(statement: Update | Delete, table: Table, sets: tuple[Column, ...]
     fields = _fields(table, plain.text)
     names = [f"{RAW}{index}" for index in range(len(fields))]
     twin = with_raw(table, fields)
-    return RowQuery(_composed(statement, assignments, (KEY, *names), lead=1), twin, sets, fields)
+    places = tuple(one.value for one in assignments)
+    return RowQuery(_composed(statement, assignments, (KEY, *names), lead=1), twin, sets, fields, places)
 
 
 def with_raw(table: Table, fields: Iterable[bytes]) -> Table:
@@ -56,7 +61,9 @@ def mentioned_fields(table: Table, select: Node) -> tuple[bytes, ...]:
         elif node.get("class") == "STAR":
             names.update(fold(column.name) for column in table.columns)
         stack.extend(children(node))
-    found = [c.source.field for c in table.columns if isinstance(c.source, FieldSource) and fold(c.name) in names]
+    found = [
+        c.source.field for c in table.columns if isinstance(c.source, FieldSource) and fold(c.name) in names
+    ]
     return tuple(dict.fromkeys(found))
 
 
@@ -68,19 +75,20 @@ def _composed(
     statement: Update | Delete, sets: tuple[Assignment, ...], names: tuple[str, ...], lead: int = 0
 ) -> Composed:
     """`lead` of the names stand before the values of SET."""
-    items: list[list[object]] = [[name] for name in names[:lead]]
+    items: list[list[Piece]] = [[name] for name in names[:lead]]
     text = statement.text
     for index, assignment in enumerate(sets):
         default = text[assignment.value.start : assignment.value.end].upper() == "DEFAULT"
-        value: object = "NULL" if default else assignment.value
+        value: Piece = "NULL" if default else assignment.value
         items.append(["(", value, f") AS gears_set_{index}"])
     items += [[name] for name in names[lead:]]
-    pieces: list[object] = ["SELECT "]
-    for index, item in enumerate(items or [["1"]]):
+    pieces: list[Piece] = ["SELECT "]
+    nothing: list[list[Piece]] = [["1"]]
+    for index, item in enumerate(items or nothing):
         pieces += [", " if index else "", *item]
     pieces += [" FROM ", statement.name_position]
     if statement.alias is not None:
         pieces += [" AS ", statement.alias]
     if statement.where is not None:
         pieces += [" WHERE ", statement.where]
-    return Composed(text, tuple(pieces))  # type: ignore[arg-type]
+    return Composed(text, tuple(pieces))

@@ -1,7 +1,7 @@
 """VALUES of an INSERT → columns: Python values where they are plain, else SQL for DuckDB to evaluate.
 
-Each value is cast to its column's type by itself, as DuckDB's own INSERT does; VALUES of a query would first bring a
-column's values to one type.
+Each value is cast to its column's type by itself, as DuckDB's own INSERT does; VALUES of a query would first
+bring a column's values to one type.
 """
 
 from __future__ import annotations

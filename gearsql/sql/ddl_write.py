@@ -154,4 +154,3 @@ def _where(words: Words) -> Position | None:
 def _no_returning(words: Words) -> None:
     if words.sees("RETURNING"):
         raise words.refused("RETURNING", words.here, "SELECT the rows in a statement of their own")
-

@@ -41,7 +41,7 @@ from gearsql.errors import (
 from gearsql.merge.merger import Merger
 from gearsql.plan.explain import explain
 from gearsql.plan.split import split
-from gearsql.plan.stages import GearsPlan, Reader, ScanMode
+from gearsql.plan.stages import AclMode, GearsPlan, Reader, ScanMode
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery
 from gearsql.sql.parameters import Parameters
@@ -67,13 +67,16 @@ class Engine:
         timeout: float | None = None,
         session: str = "",
         scan: ScanMode = "sliced",
+        acl: AclMode = "error",
     ) -> None:
         """Connect; `options` are redis-py's, `timeout` bounds the shards' part of a query in seconds.
 
         `session` names the one on each server that users' functions run in. `scan` is how shards
-        read their keys where a statement does not say.
+        read their keys where a statement does not say. `acl` is what keys do that the user may not read.
         """
-        self._shards = Shards(url, options, timeout)
+        if acl not in ("error", "skip"):
+            raise InterfaceError(f"acl is 'error' or 'skip', not {acl!r}")
+        self._shards = Shards(url, options, timeout, acl)
         self._tables = Tables(self._shards)
         self.functions = Functions(self._shards)
         self._binder = Binder()

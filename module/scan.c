@@ -68,7 +68,7 @@ typedef struct scan_state {
     bool check_keys, failed;
     long long now_ms; /* what has expired by then is gone */
     size_t rows, capacity;
-    uint64_t seen, skipped, misfits; /* published when the turn ends: atomics cost too much for each key */
+    uint64_t seen, skipped, withheld, misfits; /* published when the turn ends: atomics cost too much for each key */
     gears_slice captures[MAX_PLACEHOLDERS];
 
     /* Of a snapshot: how the scan is ordered, and the load and page at hand, of the worker or of the child. */
@@ -225,6 +225,10 @@ static bool put_row(scan_state *s, RedisModuleString *name, RedisModuleKey *key,
 static bool may_read(scan_state *s, RedisModuleString *name) {
     if (!s->check_keys) return true;
     if (RedisModule_ACLCheckKeyPermissions(s->user, name, REDISMODULE_CMD_KEY_ACCESS) == REDISMODULE_OK) return true;
+    if (s->stage->withhold) {
+        s->withheld++;
+        return false;
+    }
     gears_stage_fail(s->stage, "NOPERM the user has no right to read all of the keys that the table's pattern matches");
     s->failed = true;
     return false;
@@ -475,8 +479,9 @@ static void publish(scan_state *s, uint64_t locked) {
     atomic_fetch_add_explicit(&s->stage->locked_us, locked, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->stage->keys_seen, s->seen, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->stage->keys_skipped, s->skipped, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->keys_withheld, s->withheld, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->stage->misfits, s->misfits, memory_order_relaxed);
-    s->seen = s->skipped = s->misfits = 0;
+    s->seen = s->skipped = s->withheld = s->misfits = 0;
 }
 
 static bool close_slots(gears_stage *stage, RedisModuleCtx *ctx) {
@@ -584,9 +589,9 @@ static void fill_load(void *scan, gears_load *load) {
         s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key_in_child, s);
     if (load->failed) gears_stage_fail(s->stage, "GEARSLIMIT a row is too large for a snapshot");
     if (s->page != NULL) s->page->rows = s->rows;
-    load->seen = s->seen, load->skipped = s->skipped, load->misfits = s->misfits;
+    load->seen = s->seen, load->skipped = s->skipped, load->withheld = s->withheld, load->misfits = s->misfits;
     load->last = s->exhausted, load->failed |= s->failed;
-    s->seen = s->skipped = s->misfits = 0;
+    s->seen = s->skipped = s->withheld = s->misfits = 0;
 }
 
 static void free_state(void *data);
@@ -700,7 +705,8 @@ static bool next_load(scan_state *s) {
     if (s->channel == NULL && !order(s)) return false;
     s->load = gears_snapshot_await(s->stage, s->channel);
     if (s->load == NULL) return false;
-    s->seen = s->load->seen, s->skipped = s->load->skipped, s->misfits = s->load->misfits;
+    s->seen = s->load->seen, s->skipped = s->load->skipped, s->withheld = s->load->withheld;
+    s->misfits = s->load->misfits;
     publish(s, 0);
     s->ended = s->load->last;
     if (s->load->failed) gears_snapshot_fail(s->stage);

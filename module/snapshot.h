@@ -33,9 +33,9 @@ typedef struct gears_page {
 } gears_page;
 
 typedef struct gears_load {
-    uint64_t used;                   /* bytes, with this head; grows */
-    uint64_t seen, skipped, misfits; /* keys, keys, values */
-    uint64_t last, failed;           /* flags; failed: the child's stage->error says why */
+    uint64_t used;                             /* bytes, with this head; grows */
+    uint64_t seen, skipped, withheld, misfits; /* keys, keys, keys, values */
+    uint64_t last, failed;                     /* flags; failed: the child's stage->error says why */
 } gears_load;
 
 /* What a scan is to the child; scan.c's. Runs on: the child. */

@@ -240,11 +240,17 @@ static const struct {
     const char *name;
     size_t offset; /* of a _Atomic uint64_t */
 } told[] = {
-    {"keys_seen", offsetof(gears_stage, keys_seen)},       {"rows_scanned", offsetof(gears_stage, rows_scanned)},
-    {"keys_skipped", offsetof(gears_stage, keys_skipped)}, {"misfits", offsetof(gears_stage, misfits)},
-    {"scan_us", offsetof(gears_stage, scan_us)},           {"locked_us", offsetof(gears_stage, locked_us)},
-    {"hook_nulls", offsetof(gears_stage, hook_nulls)},     {"hook_us", offsetof(gears_stage, hook_us)},
-    {"queued_us", offsetof(gears_stage, queued_us)},       {"pause_us", offsetof(gears_stage, pause_us)},
+    {"keys_seen", offsetof(gears_stage, keys_seen)},
+    {"rows_scanned", offsetof(gears_stage, rows_scanned)},
+    {"keys_skipped", offsetof(gears_stage, keys_skipped)},
+    {"misfits", offsetof(gears_stage, misfits)},
+    {"scan_us", offsetof(gears_stage, scan_us)},
+    {"locked_us", offsetof(gears_stage, locked_us)},
+    {"hook_nulls", offsetof(gears_stage, hook_nulls)},
+    {"hook_us", offsetof(gears_stage, hook_us)},
+    {"keys_withheld", offsetof(gears_stage, keys_withheld)},
+    {"queued_us", offsetof(gears_stage, queued_us)},
+    {"pause_us", offsetof(gears_stage, pause_us)},
 };
 
 static void reply_frame(RedisModuleCtx *ctx, gears_stage *stage, const gears_buffer *frame, bool more) {

@@ -67,6 +67,7 @@ typedef struct gears_stage {
     bool mode_chosen;   /* worker only, as the next three: whether `snapshot` says what it will be */
     struct gears_snapshot *snapshot;
     unsigned scan_binds, scan_starts; /* how often the SQL names a scan; how many began */
+    bool withhold; /* keys that the user may not read are left out and counted; else they are an error */
     size_t hook_count;
     gears_function **hooks;      /* retained; what the first argument of a call counts in */
     gears_bytes hook_session;    /* a named session; none: by user and set of functions */
@@ -78,6 +79,7 @@ typedef struct gears_stage {
 
     atomic_bool cancelled;
     _Atomic uint64_t rows_scanned, keys_seen, keys_total, keys_skipped, misfits, scan_us, locked_us;
+    _Atomic uint64_t keys_withheld;       /* that the user may not read */
     _Atomic uint64_t queued_us;           /* until a worker took it */
     _Atomic uint64_t pause_us;            /* for which a snapshot's fork held up the server */
     _Atomic uint64_t hook_nulls, hook_us; /* rows that ON ERROR NULL made NULL; time waited for hooks */

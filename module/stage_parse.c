@@ -1,7 +1,7 @@
 /* Decodes the arguments of GEARSQL.EXECUTE into a stage. A client can send anything: every count is checked against
  * what is there before anything is allocated, and every refusal names the argument.
  *
- *   GEARSQL.EXECUTE id VERSION v DUCKDB v [MODE sliced|snapshot] [SLOTS n (first last)…]
+ *   GEARSQL.EXECUTE id VERSION v DUCKDB v [MODE sliced|snapshot] [ACL error|skip] [SLOTS n (first last)…]
  *       { SCAN error|null|skip (GLOB pattern | TEMPLATE n literal…) NULLS n value… COLUMNS n (name type source)… }…
  *       [HOOKS session n (name hash)…] SQL text
  *
@@ -196,6 +196,12 @@ static bool decode_mode(decoder *d, gears_stage *stage) {
     return stage->mode == GEARS_MODE_SNAPSHOT ? expect(d, "snapshot") : expect(d, "sliced");
 }
 
+static bool decode_acl(decoder *d, gears_stage *stage) {
+    d->at++;
+    stage->withhold = next_is(d, "skip");
+    return stage->withhold ? expect(d, "skip") : expect(d, "error");
+}
+
 /* SLOTS n {first last}…: the slots that this shard counts; without them, all of its keys. */
 static bool decode_slots(decoder *d, gears_stage *stage) {
     size_t count;
@@ -264,8 +270,11 @@ static bool decode(decoder *d, RedisModuleCtx *ctx, gears_stage *stage) {
     if (strlen(stage->id) > MAX_ID) return refuse(d, "GEARSSTAGE argument 1: the id is too long");
     if (!decode_version(d, "VERSION", "gearsql", GEARS_VERSION)) return false;
     if (!decode_version(d, "DUCKDB", "duckdb", gears_version_of_duckdb())) return false;
-    while (next_is(d, "MODE") || next_is(d, "SLOTS"))
-        if (!(next_is(d, "MODE") ? decode_mode(d, stage) : decode_slots(d, stage))) return false;
+    while (next_is(d, "MODE") || next_is(d, "ACL") || next_is(d, "SLOTS"))
+        if (!(next_is(d, "MODE")  ? decode_mode(d, stage)
+              : next_is(d, "ACL") ? decode_acl(d, stage)
+                                  : decode_slots(d, stage)))
+            return false;
     stage->scans = calloc(MAX_SCANS, sizeof *stage->scans);
     if (stage->scans == NULL) return refuse(d, "GEARSLIMIT out of memory");
     while (next_is(d, "SCAN")) {

@@ -79,15 +79,17 @@ class Catalog:
         key = _inferred_key(pattern)
         return self._unstored.get(key.encode(errors="surrogateescape")) or self._read(key)
 
-    def keep_inferred(self, table: Table) -> Table:
-        """Store an inference for all clients, or for this one if the user may not write."""
+    def keep_inferred(self, table: Table, *, shared: bool = True) -> Table:
+        """Store an inference for all clients; for this one if not `shared` or the user may not write."""
         key = _inferred_key(table.name)
-        try:
-            version = self._change(key, table, [])[-1]
-        except AccessDeniedError:
-            version = table.version + 1
-            self._unstored[key.encode(errors="surrogateescape")] = replace(table, version=version)
-        return replace(table, version=version)
+        if shared:
+            try:
+                return replace(table, version=self._change(key, table, [])[-1])
+            except AccessDeniedError:
+                pass
+        table = replace(table, version=table.version + 1)
+        self._unstored[key.encode(errors="surrogateescape")] = table
+        return table
 
     def names(self) -> list[str]:
         """Return the names of the declared tables, sorted."""

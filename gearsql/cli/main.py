@@ -19,6 +19,7 @@ from gearsql.version import VERSION
 URL_HELP = "redis://, rediss:// or unix:// URL of a server; default: $GEARSQL_URL, else an embedded server."
 
 SCAN_HELP = "Read each server in turns between other clients' commands, or as of one moment."
+ACL_HELP = "When some keys may not be read: fail, or answer over the others and say how many were left out."
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,6 +37,9 @@ SCAN_HELP = "Read each server in turns between other clients' commands, or as of
 @click.option(
     "--scan", type=click.Choice(["sliced", "snapshot"]), default="sliced", show_default=True, help=SCAN_HELP
 )
+@click.option(
+    "--acl", type=click.Choice(["error", "skip"]), default="error", show_default=True, help=ACL_HELP
+)
 @click.version_option(VERSION)
 @click.pass_context
 def main(
@@ -46,6 +50,7 @@ def main(
     form: str,
     reader: str,
     scan: str,
+    acl: str,
 ) -> None:
     """SQL over the hashes of a Redis or Valkey cluster, computed where they live.
 
@@ -63,7 +68,7 @@ def main(
         return
     scripts = [*commands, *map(_read, files or ([] if commands else ["-"]))]
     with errors_to_exits():
-        run_scripts(url, scripts, FORMATS[form], reader, scan)
+        run_scripts(url, scripts, FORMATS[form], reader, scan, acl)
 
 
 def _read(file: str) -> str:

@@ -14,14 +14,17 @@ from gearsql.cli.formats import Format, plan_lines, property_lines, table
 from gearsql.cli.script import statements
 from gearsql.cluster.presence import Wanted
 from gearsql.dbapi import Cursor, connect
-from gearsql.plan.stages import ScanMode
+from gearsql.plan.stages import AclMode, ScanMode
 from gearsql.sql.parse import parse
 from gearsql.sql.statements import DescribeFunction, Explain
 
 
-def run_scripts(url: str | None, scripts: Sequence[str], form: Format, reader: str, scan: str) -> None:
+def run_scripts(
+    url: str | None, scripts: Sequence[str], form: Format, reader: str, scan: str, acl: str
+) -> None:
     """Run all statements in order and print each answer; the first error ends it."""
-    with connect(url, reader=cast(Wanted, reader), scan=cast(ScanMode, scan)) as connection:
+    modes = cast(ScanMode, scan), cast(AclMode, acl)
+    with connect(url, reader=cast(Wanted, reader), scan=modes[0], acl=modes[1]) as connection:
         for script in scripts:
             for statement in statements(script):
                 with connection.cursor() as cursor:

@@ -42,7 +42,7 @@ def dispatch(
     patience = patience or Patience()
 
     def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
-        connection.send(execute_words(stage_id, stage, session, mode=mode))
+        connection.send(execute_words(stage_id, stage, session, mode=mode, acl=shards.acl))
         yield from _batches(_StageAnswer(connection, stage_id, stats))
 
     if shards.clustered:
@@ -71,7 +71,7 @@ def _by_slots(
             shard: Shard, connection: ShardConnection, ledger: SlotLedger = ledger
         ) -> Iterator[pa.RecordBatch]:
             slots = slot_spans(ledger.of[shard])
-            connection.send(execute_words(stage_id, stage, session, slots, mode))
+            connection.send(execute_words(stage_id, stage, session, slots, mode, shards.acl))
             answer = _StageAnswer(connection, stage_id, stats)
             yield from _batches(answer)
             ledger.closes(shard, parse_slots(answer.slots_left), connection.ask(*ASK_SLOTS))

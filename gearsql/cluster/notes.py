@@ -7,7 +7,7 @@ from gearsql.plan.stages import Scan
 
 
 def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
-    """Return a sentence for misfits that pass, for keys of another type, and for a refused snapshot."""
+    """Return a sentence for misfits that pass, for keys that are left out, and for a refused snapshot."""
     notes = []
     if stats.misfits and scan.on_error == "null":
         notes.append(f"{_count(stats.misfits, 'value')} did not fit the column's type and became NULL")
@@ -17,6 +17,9 @@ def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
     if stats.keys_skipped:
         keys, were = _count(stats.keys_skipped, "key"), _were(stats.keys_skipped)
         notes.append(f"{keys} of another type than hash {were} left out")
+    if stats.keys_withheld:
+        keys, were = _count(stats.keys_withheld, "key"), _were(stats.keys_withheld)
+        notes.append(f"{keys} that this user may not read {were} left out: the answer is over the others")
     for why in dict.fromkeys(shard.fallback for shard in stats.shards.values() if shard.fallback):
         where = [shard.shard for shard in stats.shards.values() if shard.fallback == why]
         notes.append(f"{', '.join(where)} read in slices, and took no snapshot: {why}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gearsql.cluster.connection import ShardConnection
-from gearsql.errors import Error, ShardError
+from gearsql.errors import AccessDeniedError, Error, ShardError
 
 COUNT = 1000
 
@@ -16,11 +16,12 @@ Values = Sequence[bytes | None]
 
 @dataclass
 class Page:
-    """Hashes, and how many keys of another type were between them."""
+    """Hashes, how many keys of another type were between them, and those that the user may not read."""
 
     keys: list[bytes] = field(default_factory=list)
     values: list[Values] = field(default_factory=list)
     skipped: int = 0
+    withheld: dict[bytes, AccessDeniedError] = field(default_factory=dict)
 
 
 def pages(connection: ShardConnection, pattern: bytes, fields: Sequence[bytes]) -> Iterator[Page]:
@@ -47,6 +48,8 @@ def _page(connection: ShardConnection, keys: list[bytes], fields: Sequence[bytes
         match reply:
             case ShardError() if "WRONGTYPE" in reply.message:
                 page.skipped += 1
+            case AccessDeniedError():
+                page.withheld[key] = reply
             case Error():
                 raise reply
             case 0:

@@ -18,13 +18,13 @@ from gearsql.catalog.table import Column, FieldSource, KeySource, KeyTemplate, P
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.gather import gather
 from gearsql.cluster.pages import Page, pages
-from gearsql.cluster.replies import misfit
+from gearsql.cluster.replies import KEYS_HINT, misfit
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.slots import ASK_SLOTS, SlotAccount
 from gearsql.cluster.stats import StageStats
 from gearsql.cluster.topology import Shard
 from gearsql.native import cast_column, match_template
-from gearsql.plan.stages import Scan
+from gearsql.plan.stages import AclMode, Scan
 
 NO_COLUMN = "gears_none"
 """The only column of a scan that reads none: Arrow counts no rows without columns."""
@@ -64,6 +64,7 @@ def read_rows(
         if account is not None:
             account.opens(connection.name, connection.ask(*ASK_SLOTS))
         for page in pages(connection, scan_pattern(scan.keys), fields):
+            mine.keys_withheld += withheld(scan, page, shards.acl)
             batch, misfits = to_batch(scan, page, fields)
             mine.keys_seen += len(page.keys) + page.skipped
             mine.keys_skipped += page.skipped
@@ -80,6 +81,18 @@ def read_rows(
     yield from gather(shards, read, timeout)
     if account is not None:
         account.check()
+
+
+def withheld(scan: Scan, page: Page, acl: AclMode) -> int:
+    """Return how many of the table's keys the user may not read; with acl='error' one is an error."""
+    keys = pa.array(page.withheld, pa.binary())
+    if isinstance(scan.keys, KeyTemplate):
+        keys = keys.filter(match_template(scan.keys, keys).matched)
+    if len(keys) and acl == "error":
+        denied = page.withheld[keys[0].as_py()]
+        denied.hint = KEYS_HINT
+        raise denied
+    return len(keys)
 
 
 def wanted_fields(columns: Sequence[Column]) -> list[bytes]:

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 import redis
 
 from gearsql.catalog.hook_errors import hook_error
+from gearsql.catalog.sample import READ_KEYS
 from gearsql.errors import (
     AccessDeniedError,
     CancelledError,
@@ -30,6 +31,7 @@ from gearsql.errors import (
 )
 
 SHOWN = 80
+KEYS_HINT = f"{READ_KEYS}; acl='skip' answers over the keys that may be read"
 TIME_HINT = "the module's argument HOOK_TIMEOUT_MS sets the time"
 
 
@@ -134,7 +136,10 @@ def _from_hook(shard: str, message: str) -> Error:
 
 
 def _access_denied(shard: str, text: str) -> AccessDeniedError:
-    return AccessDeniedError(f"{shard} denies this user: {unescape(text)}")
+    denied = AccessDeniedError(f"{shard} denies this user: {unescape(text)}")
+    if "table's pattern" in text:
+        denied.hint = KEYS_HINT
+    return denied
 
 
 def _misfit(text: str) -> MisfitError:

@@ -11,18 +11,25 @@ from redis.crc import key_slot
 from gearsql.cluster.connection import Endpoint, ShardConnection
 from gearsql.cluster.topology import ALONE, Shard, find_shards
 from gearsql.errors import Error, ShardUnreachableError, SlotsMovedError
+from gearsql.plan.stages import AclMode
 
 
 class Shards:
     """All shards behind a URL; one thread at a time asks."""
 
     def __init__(
-        self, url: str, options: Mapping[str, Any] | None = None, timeout: float | None = None
+        self,
+        url: str,
+        options: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        acl: AclMode = "error",
     ) -> None:
         """Connect and find the shards; raises when they do not cover all slots.
 
-        `timeout` is that of queries: no answer but that to a stage is waited for longer.
+        `timeout` is that of queries: no answer but that to a stage is waited for longer. `acl` says what
+        keys do that the user may not read.
         """
+        self.acl = acl
         self._endpoint = Endpoint(url, options or {}, timeout)
         self._connections: dict[Shard, ShardConnection] = {}
         self._silent: set[str] = set()

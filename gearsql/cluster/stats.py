@@ -22,6 +22,7 @@ class ShardStats:
     keys_seen: int = 0
     rows_scanned: int = 0
     keys_skipped: int = 0
+    keys_withheld: int = 0
     misfits: int = 0
     rows_shipped: int = 0
     bytes_shipped: int = 0
@@ -77,6 +78,11 @@ class StageStats:
     def keys_skipped(self) -> int:
         """Keys of another type than the table's."""
         return self.sum("keys_skipped")
+
+    @property
+    def keys_withheld(self) -> int:
+        """Keys that the user may not read."""
+        return self.sum("keys_withheld")
 
     @property
     def misfits(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.infer import Hash, infer, infer_type
 from gearsql.catalog.names import fold
-from gearsql.catalog.sample import sample
+from gearsql.catalog.sample import sample, sample_readable
 from gearsql.catalog.store import TAG, Catalog, is_pattern, undeclared
 from gearsql.catalog.table import Column, KeyTemplate, PlaceholderSource, Table
 from gearsql.cluster.connection import ShardConnection
@@ -26,6 +26,8 @@ class Tables:
         self._shards = shards
         self.catalog = Catalog(lambda: shards.owner(TAG))
         self._notes: list[str] = []
+        # What is inferred from a part of the keys is for this client only.
+        self._partial = shards.acl == "skip"
 
     def said(self) -> tuple[str, ...]:
         """Return what the inferences since the last call have to say."""
@@ -48,7 +50,7 @@ class Tables:
         inferred = infer(self._samples(scan_pattern(table.keys)))
         self._notes += inferred.notes
         table = replace(table, columns=inferred.columns)
-        return self.catalog.keep_inferred(table) if inferred.columns else table
+        return self.catalog.keep_inferred(table, shared=not self._partial) if inferred.columns else table
 
     def columns_of(self, keys: KeyTemplate) -> tuple[Column, ...]:
         """Infer the columns of a table that is declared by its key template alone; placeholders first."""
@@ -66,7 +68,8 @@ class Tables:
 
     def _samples(self, pattern: bytes) -> list[Hash]:
         def read(_: Shard, connection: ShardConnection) -> Iterator[list[Hash]]:
-            yield sample(connection, pattern)
+            find = sample_readable if self._partial else sample
+            yield find(connection, pattern)
 
         return [hash for hashes in gather(self._shards, read) for hash in hashes]
 

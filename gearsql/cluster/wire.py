@@ -11,7 +11,7 @@ import duckdb
 from gearsql.catalog.table import Column, FieldSource, Glob, KeySource, KeyTemplate, PlaceholderSource
 from gearsql.cluster.connection import Word
 from gearsql.cluster.topology import SlotRange
-from gearsql.plan.stages import Scan, ScanMode, ShardStage
+from gearsql.plan.stages import AclMode, Scan, ScanMode, ShardStage
 from gearsql.sql.hooks import served
 from gearsql.version import VERSION
 
@@ -24,6 +24,7 @@ def execute_words(
     session: str = "",
     slots: Sequence[SlotRange] | None = None,
     mode: ScanMode = "sliced",
+    acl: AclMode = "error",
 ) -> list[Word]:
     """Return the command that starts a stage; everything in it is data, nothing is quoted.
 
@@ -31,7 +32,7 @@ def execute_words(
     `session` names the one that its hooks run in; without a name it is the user's with these hooks.
     """
     words: list[Word] = ["GEARSQL.EXECUTE", stage_id, "VERSION", VERSION, "DUCKDB", duckdb.__version__]
-    words += ["MODE", mode]
+    words += ["MODE", mode, "ACL", acl]
     if slots is not None:
         words += ["SLOTS", len(slots), *(slot for span in slots for slot in span)]
     for scan in stage.scans:

@@ -14,7 +14,7 @@ from gearsql.dbapi.functions import function_of, located
 from gearsql.embedded import Cluster
 from gearsql.engine import Engine
 from gearsql.errors import FunctionDefinitionError, FunctionExistsError, InterfaceError, NotSupportedError
-from gearsql.plan.stages import ScanMode
+from gearsql.plan.stages import AclMode, ScanMode
 
 Subject = TypeVar("Subject", bound=Callable[..., Any])
 
@@ -26,6 +26,7 @@ def connect(
     timeout: float | None = None,
     session: str = "",
     scan: ScanMode = "sliced",
+    acl: AclMode = "error",
     **options: Any,
 ) -> Connection:
     """Connect to a server or cluster by redis://, rediss:// or unix:// URL.
@@ -34,14 +35,21 @@ def connect(
     who reads the keys: 'module' (in the servers), 'portable' (this client, slower), or 'auto'. `timeout`
     bounds the shards' part of each query in seconds. `session` names the session that functions in Python run
     in on each server; else connections of one user share theirs. `scan` says how each server is read:
-    'sliced', in turns between other clients' commands, or 'snapshot', as of one moment. Further options are
-    redis-py's: username, …
+    'sliced', in turns between other clients' commands, or 'snapshot', as of one moment. `acl` says
+    what a query does when the user may not read some of a table's keys: 'error', it fails, or 'skip', it
+    answers over the others and a note says how many were left out. Further options are redis-py's.
     """
     url = url or os.environ.get("GEARSQL_URL")
     server = Cluster(1) if url is None else None
     try:
         engine = Engine(
-            url or _url_of(server), options, reader=reader, timeout=timeout, session=session, scan=scan
+            url or _url_of(server),
+            options,
+            reader=reader,
+            timeout=timeout,
+            session=session,
+            scan=scan,
+            acl=acl,
         )
         return Connection(engine, server)
     except BaseException:

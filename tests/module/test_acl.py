@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+import pyarrow as pa
 import pytest
 import redis
 
 from gearsql.embedded import Cluster
-from tests.module.raw import Scan, connect, execute_words, run
+from tests.module.raw import Scan, connect, execute_words, run, stats_of
 
 # Redis 7.0 has no ACL categories for the commands of modules, so there each must be named.
 RIGHTS = ["on", ">secret", "+@read", "+gearsql.execute", "+gearsql.fetch"]
@@ -45,6 +46,16 @@ def test_a_user_without_the_command_runs_nothing(client: redis.Redis, reader: re
     client.execute_command("ACL", "SETUSER", "reader", "-gearsql.execute")
     with pytest.raises(redis.exceptions.NoPermissionError):
         run(reader, "SELECT count(*) FROM scan_0")
+
+
+@pytest.mark.parametrize("mode", ["sliced", "snapshot"])
+def test_keys_that_may_not_be_read_are_left_out_and_counted_if_asked_for(
+    reader: redis.Redis, mode: str
+) -> None:
+    words = execute_words("SELECT count(*) FROM scan_0", Scan("*"))
+    answer, _, told = reader.execute_command(*words[:6], "ACL", "skip", "MODE", mode, *words[6:])
+    assert stats_of(told)["keys_withheld"] == 1000
+    assert pa.ipc.open_stream(answer).read_all().to_pydict() == {"count_star()": [1000]}
 
 
 def test_a_user_that_loses_its_keys_midway_gets_an_error(client: redis.Redis, reader: redis.Redis) -> None:

@@ -12,6 +12,7 @@ from gearsql.answer import Answer, listing
 from gearsql.catalog.function import Known
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
+from gearsql.catalog.view import View, ViewNamedError
 from gearsql.cluster.culprit import name_row
 from gearsql.cluster.declare import declare, located
 from gearsql.cluster.functions import Functions
@@ -26,6 +27,7 @@ from gearsql.cluster.tables import Tables
 from gearsql.cluster.write_statement import Writes
 from gearsql.errors import (
     CancelledError,
+    Error,
     FunctionChangedError,
     HookError,
     InterfaceError,
@@ -44,13 +46,28 @@ from gearsql.plan.split import split
 from gearsql.plan.stages import AclMode, GearsPlan, Reader, ScanMode
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery
+from gearsql.sql.ddl_view import expanded
 from gearsql.sql.parameters import Parameters
-from gearsql.sql.parse import parse
+from gearsql.sql.parse import parse, parse_query
 from gearsql.sql.sources import NO_TABLE
-from gearsql.sql.statements import Conflict, Delete, Explain, Insert, Query, Statement, Update, Values
+from gearsql.sql.splice import Spliced
+from gearsql.sql.statements import (
+    Conflict,
+    CreateView,
+    Delete,
+    Describe,
+    DropView,
+    Explain,
+    Insert,
+    Query,
+    Statement,
+    Update,
+    Values,
+)
 
 TRIES = 3
 KEPT_PLANS = 256
+MOST_TEXT = 1_000_000
 # How DuckDB words a Ctrl-C that comes while it runs.
 INTERRUPTED = "Query interrupted"
 
@@ -118,6 +135,52 @@ class Engine:
             case _:
                 raise NotSupportedError("executemany is for INSERT, UPDATE and DELETE", text=text)
 
+    def _run_view(
+        self,
+        statement: Query | Explain,
+        view: View,
+        parameters: Parameters,
+        progress: Progress | None,
+        mode: ScanMode,
+    ) -> Answer:
+        """Run a query with a view's text in place of its name; views may name views."""
+        query = statement.query if isinstance(statement, Explain) else statement
+        spliced, inner = _with_view(query, view)
+        try:
+            whole = Explain(spliced.text, inner) if isinstance(statement, Explain) else inner
+            return self._run_patiently(whole, parameters, progress, mode)
+        except Error as error:
+            if error.position is not None and error.text == spliced.text:
+                error.position = spliced.origin(error.position)
+            error.text = statement.text
+            raise
+
+    def _view(self, statement: CreateView | DropView, mode: ScanMode) -> None:
+        """Bind a view's query and keep it, or drop it."""
+        catalog = self._tables.catalog
+        try:
+            if isinstance(statement, DropView):
+                catalog.drop_view(statement.name, if_exists=statement.if_exists)
+                return
+            self._run_patiently(Explain(statement.text, statement.query), None, None, mode)
+            catalog.create(statement.view, replace=statement.replace, if_not_exists=statement.if_not_exists)
+        except Error as error:
+            if error.position is None:
+                raise located(error, statement.name_position, statement.text) from None
+            raise
+
+    def _describe_view(self, view: View) -> Answer:
+        query = parse_query(view.text, view.text)
+        while True:
+            try:
+                _, plan = self._compile(query, None)
+                break
+            except ViewNamedError as inner:
+                _, query = _with_view(query, inner.view)
+        names = [*view.columns, *(column.name for column in plan.columns[len(view.columns) :])]
+        rows = [(name, column.type, "view") for name, column in zip(names, plan.columns, strict=True)]
+        return listing(("column_name", "column_type", "source"), rows)
+
     def _ask(self, query: Query, parameters: Parameters, table: Table | None) -> Answer:
         """Answer a query of a statement that writes."""
         self._given = table
@@ -141,6 +204,10 @@ class Engine:
         while True:
             try:
                 return self._run(statement, parameters, progress, patience, mode)
+            except ViewNamedError as named:
+                if not isinstance(statement, Query | Explain):
+                    raise
+                return self._run_view(statement, named.view, parameters, progress, mode)
             except (SlotsNotCoveredError, ShardUnreachableError, TableShrankError) as error:
                 if not isinstance(statement, Query | Explain):
                     raise
@@ -168,10 +235,18 @@ class Engine:
             case Explain():
                 _, plan = self._compile(statement.query, parameters)
                 return listing(("plan",), [(line,) for line in explain(plan).splitlines()])
+            case CreateView() | DropView():
+                self._view(statement, mode)
+                return Answer()
             case Insert() | Update() | Delete():
                 return Answer(count=self._writes.run(statement, parameters, progress))
             case _:
-                listed = declare(self._tables, self.functions, statement)
+                try:
+                    listed = declare(self._tables, self.functions, statement)
+                except ViewNamedError as named:
+                    if not isinstance(statement, Describe):
+                        raise
+                    return self._describe_view(named.view)
                 return listing(listed.names, listed.rows) if listed else Answer()
 
     def _query(
@@ -268,6 +343,19 @@ class Engine:
             elif renewed == hooks:
                 raise
             return self._binder.bind(query, table, parameters, renewed, near)
+
+
+def _with_view(query: Query, view: View) -> tuple[Spliced, Query]:
+    spliced = expanded(query.syntax, view)
+    if spliced.text == query.syntax.text or len(spliced.text) > MOST_TEXT:
+        # A view that came to name itself, by OR REPLACE.
+        raise ProgrammingError(f"the view {view.name} cannot be put into the query", text=query.text)
+    try:
+        return spliced, parse_query(spliced.text, spliced.text)
+    except Error as error:
+        error.position = spliced.origin(error.position) if error.position else None
+        error.text = query.text
+        raise
 
 
 @lru_cache(KEPT_PLANS)

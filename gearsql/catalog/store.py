@@ -1,6 +1,6 @@
 """The catalog in the cluster itself, so that every client sees it: string keys, all in one slot.
 
-    {gearsql}:table:<name>        a declared table, as JSON
+    {gearsql}:table:<name>        a declared table or a view, as JSON
     {gearsql}:tables              the set of their names
     {gearsql}:inferred:<pattern>  what was inferred for an undeclared table, as JSON
     {gearsql}:version             counts the changes; each table carries the count of its own
@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from gearsql.catalog.names import fold
 from gearsql.catalog.stored import from_json, to_json
 from gearsql.catalog.table import Glob, Table
+from gearsql.catalog.view import View, ViewNamedError
 from gearsql.errors import AccessDeniedError, Error, OperationalError, TableExistsError, UnknownTableError
 
 TAG = b"{gearsql}"
@@ -50,13 +51,17 @@ class Catalog:
         # For a user who may not write the catalog's keys.
         self._unstored: dict[bytes, Table] = {}
 
-    def create(self, table: Table, *, replace: bool = False, if_not_exists: bool = False) -> bool:
-        """Add a declared table and say whether it was added; of several at once exactly one wins."""
+    def create(self, table: Table | View, *, replace: bool = False, if_not_exists: bool = False) -> bool:
+        """Add a declared table or a view and say whether it was added; of several at once one wins."""
         condition = [] if replace else ["NX"]
+        if replace and self._is_other_kind(table):
+            other = "table" if isinstance(table, View) else "view"
+            raise TableExistsError(f"{table.name} is a {other}", hint=f"DROP {other.upper()} {table.name}")
         replies = self._change(_table_key(table.name), table, condition, ("SADD", NAMES_KEY, table.name))
         if replies[0] is None and not if_not_exists:
+            kind = "view" if isinstance(table, View) else "table"
             raise TableExistsError(
-                f"table {table.name} exists", hint="CREATE OR REPLACE TABLE, or IF NOT EXISTS"
+                f"{kind} {table.name} exists", hint=f"CREATE OR REPLACE {kind.upper()}, or IF NOT EXISTS"
             )
         return replies[0] is not None
 
@@ -71,8 +76,39 @@ class Catalog:
             raise self.unknown(name)
 
     def find(self, name: str) -> Table | None:
-        """Return a declared table; None also for a user who may not read the catalog."""
+        """Return a declared table, or raise ViewNamedError; None also if the user may not read it."""
         return self._read(_table_key(name))
+
+    def drop_view(self, name: str, *, if_exists: bool = False) -> None:
+        """Remove a view."""
+        view = self.find_view(name)
+        if view is None and self.find(name) is not None:
+            raise UnknownTableError(f"{name} is a table, and no view", hint=f"DROP TABLE {name}")
+        if view is not None:
+            _transaction(
+                self._owner(),
+                [("DEL", _table_key(name)), ("SREM", NAMES_KEY, view.name), ("INCR", VERSION_KEY)],
+            )
+        elif not if_exists:
+            error = self.unknown(name)
+            raise UnknownTableError(
+                f"no view {name}", candidates=error.candidates, hint=error.hint or "SHOW TABLES lists views"
+            )
+
+    def find_view(self, name: str) -> View | None:
+        """Return a view; None if the name is none's."""
+        try:
+            self.find(name)
+        except ViewNamedError as found:
+            return found.view
+        return None
+
+    def _is_other_kind(self, table: Table | View) -> bool:
+        try:
+            found = self.find(table.name)
+        except ViewNamedError:
+            return not isinstance(table, View)
+        return found is not None and isinstance(table, View)
 
     def inferred(self, pattern: str) -> Table | None:
         """Return what was inferred for a pattern before."""
@@ -113,7 +149,7 @@ class Catalog:
             return None
         return None if stored is None else from_json(stored)
 
-    def _change(self, key: str, table: Table, condition: list[str], *more: Command) -> list[Any]:
+    def _change(self, key: str, table: Table | View, condition: list[str], *more: Command) -> list[Any]:
         """Set a table and count the change in one transaction; SET's reply comes first, the version last."""
         owner = self._owner()
         for _ in range(TRIES):

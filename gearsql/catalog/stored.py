@@ -15,10 +15,14 @@ from gearsql.catalog.table import (
     Source,
     Table,
 )
+from gearsql.catalog.view import View, ViewNamedError
 
 
-def to_json(table: Table) -> str:
+def to_json(table: Table | View) -> str:
     """Write a table; bytes that are not UTF-8 become lone surrogates, so all bytes survive."""
+    if isinstance(table, View):
+        told = {"name": table.name, "view": table.text, "columns": table.columns, "version": table.version}
+        return json.dumps(told)
     return json.dumps(
         {
             "name": table.name,
@@ -33,8 +37,10 @@ def to_json(table: Table) -> str:
 
 
 def from_json(stored: bytes) -> Table:
-    """Read what to_json wrote."""
+    """Read what to_json wrote; ViewNamedError if it is a view."""
     told: dict[str, Any] = json.loads(stored)
+    if "view" in told:
+        raise ViewNamedError(View(told["name"], told["view"], tuple(told["columns"]), told["version"]))
     return Table(
         told["name"],
         _keys_in(told["keys"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import Column, FieldSource, Glob, KeySource, KeyTemplate, PlaceholderSource, Table
+from gearsql.catalog.view import ViewNamedError
 from gearsql.cluster.declare_functions import declare_function
 from gearsql.cluster.functions import Functions
 from gearsql.cluster.listing import Listing, located
@@ -73,18 +74,29 @@ def _columns(tables: Tables, statement: CreateTable) -> tuple[Column, ...]:
 def _drop(tables: Tables, statement: DropTable) -> None:
     try:
         tables.catalog.drop(statement.name, if_exists=statement.if_exists)
+    except ViewNamedError as error:
+        error.hint = f"DROP VIEW {statement.name}"
+        raise located(error, statement.name_position, statement.text) from None
     except Error as error:
         raise located(error, statement.name_position, statement.text) from None
 
 
 def _show(tables: Tables) -> Listing:
-    found = [table for name in tables.catalog.names() if (table := tables.catalog.find(name))]
-    return Listing(("name", "key"), tuple((table.name, shown_keys(table.keys)) for table in found))
+    rows = []
+    for name in tables.catalog.names():
+        try:
+            if table := tables.catalog.find(name):
+                rows.append((table.name, shown_keys(table.keys)))
+        except ViewNamedError as found:
+            rows.append((found.view.name, f"view: {' '.join(found.view.text.split())}"))
+    return Listing(("name", "key"), tuple(rows))
 
 
 def _describe(tables: Tables, statement: Describe) -> Listing:
     try:
         table = tables.find(statement.name)
+    except ViewNamedError:
+        raise
     except Error as error:
         raise located(error, statement.name_position, statement.text) from None
     rows = tuple((column.name, column.type, _shown_source(column, table)) for column in table.all_columns)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gearsql.answer import Answer
 from gearsql.catalog.names import fold
 from gearsql.catalog.table import Column, FieldSource, Table
+from gearsql.catalog.view import ViewNamedError
 from gearsql.cluster.listing import located
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.progress import Progress
@@ -77,6 +78,9 @@ class Writes:
         """Return a table that can be written."""
         try:
             table = self.tables.find(name)
+        except ViewNamedError as error:
+            error.hint = "write the table that it reads"
+            raise located(error, place, text) from None
         except Error as error:
             raise located(error, place, text) from None
         require_writable(table, place, text)

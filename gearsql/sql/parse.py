@@ -6,6 +6,7 @@ import re
 
 from gearsql.errors import Error, NotSupportedError, Position, SqlSyntaxError
 from gearsql.sql.ddl import parse_ddl
+from gearsql.sql.ddl_view import is_view_statement, parse_view
 from gearsql.sql.ddl_write import WRITES, parse_write
 from gearsql.sql.hooks import called_names
 from gearsql.sql.shape import check_shape, source
@@ -24,6 +25,8 @@ def parse(text: str) -> Statement:
     """
     _check_characters(text)
     word = first_word(text).text.upper()
+    if word in _OWN and is_view_statement(text):
+        return parse_view(text, parse_query)
     if word in _OWN:
         return parse_ddl(text)
     if word in WRITES:

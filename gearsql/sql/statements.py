@@ -7,6 +7,7 @@ from typing import Literal
 
 from gearsql.catalog.function import Function
 from gearsql.catalog.table import Column, KeyTemplate, OnError
+from gearsql.catalog.view import View
 from gearsql.errors import Position
 from gearsql.sql.syntax import Node, Syntax
 
@@ -184,7 +185,30 @@ class Delete:
     where: Position | None
 
 
+@dataclass(frozen=True)
+class CreateView:
+    """CREATE VIEW; `query` is that of the view, at its place in the text."""
+
+    text: str
+    view: View
+    name_position: Position
+    query: Query
+    replace: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True)
+class DropView:
+    """DROP VIEW."""
+
+    text: str
+    name: str
+    name_position: Position
+    if_exists: bool = False
+
+
+ViewStatement = CreateView | DropView
 WriteStatement = Insert | Update | Delete
 TableStatement = CreateTable | DropTable | ShowTables | Describe
 FunctionStatement = CreateFunction | DropFunction | ShowFunctions | DescribeFunction
-Statement = TableStatement | FunctionStatement | WriteStatement | Query | Explain
+Statement = TableStatement | FunctionStatement | ViewStatement | WriteStatement | Query | Explain

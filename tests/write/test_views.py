@@ -1,0 +1,97 @@
+"""Views: kept in the catalog, described, refused where only a table can stand, and read as their query."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import gearsql
+from gearsql.dbapi import Connection
+from gearsql.embedded import Cluster
+from gearsql.errors import (
+    Error,
+    NotSupportedError,
+    ProgrammingError,
+    TableExistsError,
+    UnknownColumnError,
+    UnknownTableError,
+)
+
+
+@pytest.fixture
+def viewed(one_server: Cluster) -> Iterator[Connection]:
+    """A table of two rows, and the view v of it."""
+    with gearsql.connect(one_server.url) as connection:
+        connection.execute("CREATE OR REPLACE TABLE vt (id INTEGER, a INTEGER) WITH (key = 'vt:{id}')")
+        connection.execute("INSERT OR REPLACE INTO vt VALUES (1, 5), (2, 7)")
+        connection.execute(
+            "CREATE OR REPLACE VIEW v(n) AS SELECT id, a + 1 AS b FROM vt WHERE a > 5 -- over five"
+        )
+        yield connection
+        connection.execute("DELETE FROM vt")
+        connection.execute("DROP VIEW IF EXISTS v")
+        connection.execute("DROP TABLE vt")
+
+
+def test_other_clients_see_a_view(viewed: Connection, one_server: Cluster) -> None:
+    with gearsql.connect(one_server.url) as other:
+        assert ("v", "view: SELECT id, a + 1 AS b FROM vt WHERE a > 5") in other.execute(
+            "SHOW TABLES"
+        ).fetchall()
+        assert other.execute("DESCRIBE v").fetchall() == [("n", "INTEGER", "view"), ("b", "INTEGER", "view")]
+
+
+@pytest.mark.xfail(
+    raises=NotSupportedError, strict=False, reason="subqueries in FROM come with any query shape"
+)
+def test_a_view_is_its_query_in_from(viewed: Connection) -> None:
+    assert viewed.execute("FROM v").fetchall() == [(2, 8)]
+    assert viewed.execute("SELECT x.b, v.n FROM v x, v WHERE x.n = v.n").fetchall() == [(8, 2)]
+    viewed.execute("CREATE OR REPLACE VIEW w AS SELECT max(b) AS m FROM v")
+    assert viewed.execute("SELECT m FROM w").fetchall() == [(8,)]
+    viewed.execute("DROP VIEW w")
+
+
+@pytest.mark.xfail(
+    raises=NotSupportedError, strict=False, reason="subqueries in FROM come with any query shape"
+)
+def test_errors_point_into_the_users_text(viewed: Connection) -> None:
+    text = "SELECT n, bb FROM v"
+    with pytest.raises(UnknownColumnError) as raised:
+        viewed.execute(text)
+    assert (raised.value.text, raised.value.column) == (text, 11)
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "under"),
+    [
+        ("CREATE VIEW v AS SELECT 1 AS one FROM vt", TableExistsError, "v"),
+        ("CREATE OR REPLACE VIEW vt AS SELECT id FROM vt", TableExistsError, "vt"),
+        ("CREATE OR REPLACE TABLE v (a INTEGER) WITH (key = 'v:{id}')", TableExistsError, "v"),
+        ("CREATE VIEW x AS SELECT bb FROM vt", UnknownColumnError, "bb"),
+        ("CREATE VIEW x AS SELECT id FROM nix", UnknownTableError, "nix"),
+        ("CREATE VIEW x AS SELECT id FROM vt WHERE a = $1", ProgrammingError, "$1"),
+        ("DROP TABLE v", NotSupportedError, "v"),
+        ("DROP VIEW vt", UnknownTableError, "vt"),
+        ("DROP VIEW nix", UnknownTableError, "nix"),
+        ("INSERT INTO v VALUES (1, 2)", NotSupportedError, "v"),
+        ("UPDATE v SET b = 1", NotSupportedError, "v"),
+        ("DELETE FROM v", NotSupportedError, "v"),
+    ],
+)
+def test_the_caret_is_under_the_name(
+    viewed: Connection, statement: str, error: type[Error], under: str
+) -> None:
+    with pytest.raises(error) as raised:
+        viewed.execute(statement)
+    fault = raised.value
+    assert fault.text == statement and fault.position is not None
+    assert statement[fault.position.start : fault.position.end] == under
+
+
+def test_if_exists_and_if_not_exists(viewed: Connection) -> None:
+    viewed.execute("CREATE VIEW IF NOT EXISTS v AS SELECT id FROM vt")
+    assert len(viewed.execute("DESCRIBE v").fetchall()) == 2
+    viewed.execute("DROP VIEW v")
+    viewed.execute("DROP VIEW IF EXISTS v")
+    with pytest.raises(UnknownTableError):
+        viewed.execute("FROM v")

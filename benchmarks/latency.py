@@ -1,7 +1,8 @@
 """`python -m benchmarks.latency`: what other clients feel while 1,000,000 hashes are scanned again and again.
 
 Paced: one connection sends a GET every 0.5 ms. Busy: 8 connections send GET and SET as fast as they are
-answered.
+answered. Both with sliced scans, which run one after another, and with snapshots, each of which is followed by
+the rest that the module demands: four times its own time.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ import gearsql
 from benchmarks.data import make_rows
 from benchmarks.load import load
 from gearsql.embedded import Cluster
+from gearsql.plan.stages import ScanMode
 
 HERE = Path(__file__).parent
 SQL = 'SELECT city, sum(score) FROM "user:*" WHERE age > 40 GROUP BY city'
 PACED_KEYS = 1_000
+MODES: tuple[ScanMode, ...] = ("sliced", "snapshot")
+# A little more than the module's own rule, which would have the next query read in slices.
+REST, REST_SECONDS = 4.3, 0.2
 FLAGS = ("-std=c17", "-O2", "-Wall", "-Wextra", "-Werror")
 
 
@@ -64,21 +69,30 @@ class Felt:
 
 @dataclass
 class Outcome:
-    """One server under one load: idle, and beside queries; `slower` is the query so by it alone."""
+    """One server under one load: idle, and beside queries; `slower` is the query so by it alone.
+
+    `pause_us` is the last fork's, `snapshots` how many of the queries had one.
+    """
 
     server: str
+    mode: ScanMode
     load: Load
     idle: Felt
     beside: Felt
     alone_s: float
     query_s: float
+    queries: int = 0
+    snapshots: int = 0
+    pause_us: int = 0
 
     @property
     def slower(self) -> float:
         return self.query_s / self.alone_s
 
     def kept(self) -> bool:
-        """Whether the promises are kept."""
+        """Whether the promises are kept; they are of the default mode."""
+        if self.mode == "snapshot":
+            return self.snapshots == self.queries
         p99 = max(0.3, 2 * self.idle.p99 / 1000) if self.load.p99 is None else self.load.p99
         fast = self.load.name == "busy" or self.slower <= 1.5
         return fast and self.beside.p99 / 1000 <= p99 and self.beside.highest / 1000 <= self.load.highest
@@ -106,23 +120,38 @@ def felt(process: subprocess.Popen[str]) -> Felt:
 
 
 def measure(server: str, cluster: Cluster, generator: Generator, seconds: float) -> Iterator[Outcome]:
-    """Run both loads on one server."""
+    """Run both loads on one server, with queries of both modes."""
     port = cluster.ports[0]
-    with gearsql.connect(cluster.url, reader="module") as connection:
-        _timed(connection)
-        for load_ in LOADS:
-            alone = median(_timed(connection) for _ in range(5))
-            idle = felt(generator.start(port, load_, seconds / 2))
-            process, times = generator.start(port, load_, seconds), []
-            while process.poll() is None:
-                times.append(_timed(connection))
-            yield Outcome(server, load_, idle, felt(process), alone, median(times[:-1] or times))
+    for mode in MODES:
+        with (
+            gearsql.connect(cluster.url, reader="module", scan=mode) as connection,
+            cluster.client() as client,
+        ):
+            _timed(connection, mode)
+            for load_ in LOADS:
+                alone = median(_timed(connection, mode)[0] for _ in range(5))
+                idle = felt(generator.start(port, load_, seconds / 2))
+                process, runs = generator.start(port, load_, seconds), []
+                while process.poll() is None:
+                    runs.append(_timed(connection, mode))
+                times = [took for took, _ in runs]
+                outcome = Outcome(
+                    server, mode, load_, idle, felt(process), alone, median(times[:-1] or times)
+                )
+                outcome.queries, outcome.snapshots = len(runs), sum(at_once for _, at_once in runs)
+                outcome.pause_us = client.info("stats")["latest_fork_usec"] if mode == "snapshot" else 0
+                yield outcome
 
 
-def _timed(connection: Any) -> float:
+def _timed(connection: Any, mode: ScanMode) -> tuple[float, bool]:
+    """Return the seconds of a query, and whether it had a snapshot; returns after its rest."""
     start = time.perf_counter()
-    connection.execute(SQL).fetchall()
-    return time.perf_counter() - start
+    cursor = connection.execute(SQL)
+    cursor.fetchall()
+    took = time.perf_counter() - start
+    if mode == "snapshot":
+        time.sleep(REST * took + REST_SECONDS)
+    return took, mode == "snapshot" and not cursor.messages
 
 
 @contextmanager
@@ -151,8 +180,8 @@ def markdown(outcomes: list[Outcome], rows: int) -> str:
         "",
         f"{rows:,} hashes of four fields, scanned again and again by `{SQL}`. Latencies in ms.",
         "",
-        "| server | clients | idle p50 / p99 / max | beside queries p50 / p99 / p99.9 / max | query | |",
-        "| --- | --- | ---: | ---: | ---: | --- |",
+        "| server | scan | clients | idle p50 / p99 / max | beside queries p50 / p99 / p99.9 / max | query | |",
+        "| --- | --- | --- | ---: | ---: | ---: | --- |",
     ]
     for o in outcomes:
         idle = " / ".join(f"{us / 1000:.2f}" for us in (o.idle.p50, o.idle.p99, o.idle.highest))
@@ -163,10 +192,15 @@ def markdown(outcomes: list[Outcome], rows: int) -> str:
         )
         query = f"{o.query_s:.2f} s ({o.slower:.2f}× alone)"
         verdict = "kept" if o.kept() else "MISSED"
-        lines.append(f"| {o.server} | {clients} | {idle} | {shown} | {query} | {verdict} |")
+        if o.mode == "snapshot":
+            had = "" if o.kept() else f", {o.snapshots} of {o.queries} had a snapshot"
+            verdict = f"fork {o.pause_us / 1000:.1f} ms{had}"
+        lines.append(f"| {o.server} | {o.mode} | {clients} | {idle} | {shown} | {query} | {verdict} |")
     promises = (
-        "Promises: paced p99 at most the larger of 0.3 ms and twice the idle one, max 5 ms, query at most "
-        "1.5×; closed loop p99 1 ms, max 6 ms."
+        "After a snapshot there is none for four times as long: those queries rest between, and what clients "
+        "feel is of both. The fork stops the server once for each.\n\n"
+        "Promises, of sliced scans: paced p99 at most the larger of 0.3 ms and twice the idle one, max 5 ms, "
+        "query at most 1.5×; closed loop p99 1 ms, max 6 ms."
     )
     return "\n".join([*lines, "", promises, "", "![latency over time](latency.png)"]) + "\n"
 
@@ -184,7 +218,9 @@ def draw(outcomes: list[Outcome], file: Path) -> None:
             times = [ms / 1000 for ms, _ in run.over_time]
             panel.plot(times, [us / 1000 for _, us in run.over_time], label=label, color=color, linewidth=0.7)
         panel.set_title(
-            f"{outcome.server}, {outcome.load.name}: largest of each 10 ms", loc="left", fontsize=9
+            f"{outcome.server}, {outcome.mode}, {outcome.load.name}: largest of each 10 ms",
+            loc="left",
+            fontsize=9,
         )
         panel.set_ylabel("ms")
         panel.set_yscale("log")

@@ -1,8 +1,8 @@
 """`python -m benchmarks.latency`: what other clients feel while 1,000,000 hashes are scanned again and again.
 
 Paced: one connection sends a GET every 0.5 ms. Busy: 8 connections send GET and SET as fast as they are
-answered. Both with sliced scans, which run one after another, and with snapshots, each of which is followed by
-the rest that the module demands: four times its own time.
+answered. Both with sliced scans, which run one after another, and with snapshots, each of which is followed
+by the rest that the module demands: four times its own time.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def markdown(outcomes: list[Outcome], rows: int) -> str:
         "",
         f"{rows:,} hashes of four fields, scanned again and again by `{SQL}`. Latencies in ms.",
         "",
-        "| server | scan | clients | idle p50 / p99 / max | beside queries p50 / p99 / p99.9 / max | query | |",
+        "| server | scan | clients | idle p50 / p99 / max | beside: p50 / p99 / p99.9 / max | query | |",
         "| --- | --- | --- | ---: | ---: | ---: | --- |",
     ]
     for o in outcomes:

@@ -1,0 +1,1 @@
+"""What many queries and many signals leave behind; `python -m benchmarks.soak`."""

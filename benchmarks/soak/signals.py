@@ -1,0 +1,126 @@
+"""SIGTERM, BGSAVE and DEBUG RELOAD, again and again, while clients ask; no server may die of it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import gearsql
+from gearsql.embedded import Cluster
+from tests.faults.scene import fill
+
+ROWS = 20_000
+ASKERS = 3
+QUESTIONS = (
+    ('SELECT count(*), sum(n) FROM "row:*"', [(ROWS, ROWS * (ROWS - 1) // 2)]),
+    ('SELECT g, count(*) FROM "row:*" GROUP BY g ORDER BY g LIMIT 2', [(0, ROWS // 100), (1, ROWS // 100)]),
+    ('SELECT sum(soak_same(n)) FROM "row:*"', [(ROWS * (ROWS - 1) // 2,)]),
+)
+DEFINITION = """
+    CREATE OR REPLACE FUNCTION soak_same(x BIGINT) RETURNS BIGINT LANGUAGE python AS $$ return x $$
+"""
+# What a server's log says when it dies, or when a sanitizer or assertion speaks.
+BAD = re.compile(
+    r"BUG REPORT|crashed by signal|ASSERTION FAILED|Assertion|Sanitizer|Fatal Python error", re.I
+)
+
+
+@dataclass
+class Tally:
+    """What came of the signals to one server."""
+
+    name: str
+    done: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    bad: list[str] = field(default_factory=list)
+
+
+class Asker(threading.Thread):
+    """Asks one question until it is told to stop; an answer is right, or an error of ours."""
+
+    def __init__(self, url: str, number: int, tally: Tally) -> None:
+        """Begin at once."""
+        super().__init__(daemon=True)
+        self._url, self._question, self._tally = url, QUESTIONS[number % len(QUESTIONS)], tally
+        self.over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            try:
+                with gearsql.connect(self._url, timeout=20) as connection:
+                    while not self.over.is_set():
+                        self._ask(connection)
+            except gearsql.Error as error:
+                self._tally.answers[type(error).__name__] += 1
+                time.sleep(0.01)
+
+    def _ask(self, connection: gearsql.Connection) -> None:
+        query, expected = self._question
+        rows = connection.execute(query).fetchall()
+        self._tally.answers["right" if rows == expected else "wrong"] += 1
+        if rows != expected:
+            self._tally.bad.append(f"{query}: {rows[:3]}")
+
+
+def signals(name: str, binary: str, times: int, say: Callable[[str], None]) -> Tally:
+    """Do all of it to one server."""
+    tally = Tally(name)
+    with (
+        tempfile.TemporaryDirectory(prefix="gearsql-soak-") as folder,
+        Cluster(1, server=binary, directory=folder, debug=True) as server,
+    ):
+        fill(server.url, ROWS)
+        with gearsql.connect(server.url) as connection:
+            connection.execute(DEFINITION)
+        askers = [Asker(server.url, number, tally) for number in range(ASKERS)]
+        for harm in (_bgsave, _reload, _terminate):
+            for _ in range(times):
+                time.sleep(0.05)
+                harm(server, tally)
+                tally.done[harm.__name__.strip("_")] += 1
+            say(f"{name}: {dict(tally.done)}, {dict(tally.answers)}, bad: {tally.bad[:3]}")
+        for asker in askers:
+            asker.over.set()
+        for asker in askers:
+            asker.join(30)
+            if asker.is_alive():
+                tally.bad.append("a query hangs")
+        _look(server, tally)
+    return tally
+
+
+def _bgsave(server: Cluster, tally: Tally) -> None:
+    with server.client() as client:
+        client.execute_command("BGSAVE")
+        while client.info("persistence")["rdb_bgsave_in_progress"]:
+            time.sleep(0.01)
+        if client.info("persistence")["rdb_last_bgsave_status"] != "ok":
+            tally.bad.append("BGSAVE failed")
+    _look(server, tally)
+
+
+def _reload(server: Cluster, tally: Tally) -> None:
+    with server.client() as client:
+        client.execute_command("DEBUG", "RELOAD")
+    _look(server, tally)
+
+
+def _terminate(server: Cluster, tally: Tally) -> None:
+    code = server.terminate(0)
+    if code != 0:
+        tally.bad.append(f"SIGTERM: exit code {code}")
+    _look(server, tally)
+    server.restart(0)
+
+
+def _look(server: Cluster, tally: Tally) -> None:
+    """Read the log since the last start. One that died answers the next signal with an error."""
+    found = BAD.search(server.log(0))
+    if found:
+        tally.bad.append(f"log: {found[0]}")

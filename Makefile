@@ -55,6 +55,20 @@ names: $(VENV)/dev
 	$(BIN)/python -m gearsql.sql.stage_functions > module/check_names.h.new
 	mv module/check_names.h.new module/check_names.h
 
+# A server with the module under valgrind: no byte may be lost in the module's frames; 2 minutes. Needs valgrind (apt).
+valgrind: $(VENV)/dev
+	command -v valgrind >/dev/null || apt-get install -y -qq valgrind
+	$(BIN)/python -m tests.health.valgrind
+
+# 1,000,000 changed inputs to each reader of others' bytes (tests/fuzz); 20 minutes. One: make fuzz TARGETS=stage
+TARGETS ?=
+fuzz: $(VENV)/dev
+	$(BIN)/python -m tests.fuzz $(TARGETS)
+
+# Memory over 50,000 queries, then signals under load (benchmarks/soak); half an hour.
+soak: $(VENV)/dev
+	$(BIN)/python -m benchmarks.soak
+
 # Rewrite Python and C in the house style.
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .

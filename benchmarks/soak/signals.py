@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import tempfile
 import threading
@@ -13,9 +14,12 @@ from dataclasses import dataclass, field
 import gearsql
 from gearsql.embedded import Cluster
 from tests.faults.scene import fill
+from tests.module.raw import status
 
 ROWS = 20_000
 ASKERS = 3
+LOAD_SECONDS = 5.0
+SHOWN = 6000
 QUESTIONS = (
     ('SELECT count(*), sum(n) FROM "row:*"', [(ROWS, ROWS * (ROWS - 1) // 2)]),
     ('SELECT g, count(*) FROM "row:*" GROUP BY g ORDER BY g LIMIT 2', [(0, ROWS // 100), (1, ROWS // 100)]),
@@ -81,10 +85,10 @@ def signals(name: str, binary: str, times: int, say: Callable[[str], None]) -> T
         askers = [Asker(server.url, number, tally) for number in range(ASKERS)]
         for harm in (_bgsave, _reload, _terminate):
             for _ in range(times):
-                time.sleep(0.05)
+                _await_load(server)
                 harm(server, tally)
                 tally.done[harm.__name__.strip("_")] += 1
-            say(f"{name}: {dict(tally.done)}, {dict(tally.answers)}, bad: {tally.bad[:3]}")
+            say(f"{name}: {dict(tally.done)}, {dict(tally.answers)}, bad: {len(tally.bad)}")
         for asker in askers:
             asker.over.set()
         for asker in askers:
@@ -93,6 +97,15 @@ def signals(name: str, binary: str, times: int, say: Callable[[str], None]) -> T
                 tally.bad.append("a query hangs")
         _look(server, tally)
     return tally
+
+
+def _await_load(server: Cluster) -> None:
+    """Return while a stage runs, at a moment of its own."""
+    deadline = time.monotonic() + LOAD_SECONDS
+    with server.client() as client:
+        while status(client)["stages_running"] == 0 and time.monotonic() < deadline:
+            time.sleep(0.001)
+    time.sleep(random.random() * 0.02)
 
 
 def _bgsave(server: Cluster, tally: Tally) -> None:
@@ -121,6 +134,7 @@ def _terminate(server: Cluster, tally: Tally) -> None:
 
 def _look(server: Cluster, tally: Tally) -> None:
     """Read the log since the last start. One that died answers the next signal with an error."""
-    found = BAD.search(server.log(0))
+    log = server.log(0)
+    found = BAD.search(log)
     if found:
-        tally.bad.append(f"log: {found[0]}")
+        tally.bad.append(f"log: {log[max(0, found.start() - 1000) :][:SHOWN]}")

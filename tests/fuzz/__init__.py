@@ -1,0 +1,1 @@
+"""Fuzzers of what reads bytes of others: `python -m tests.fuzz`. Slow; see CONTRIBUTING.md."""

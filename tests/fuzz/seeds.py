@@ -1,0 +1,159 @@
+"""What the fuzzers start from: whole inputs, and the words that they are changed with."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from gearsql.version import VERSION
+from tests.module.raw import Scan, execute_words
+
+PART = b"\xff"
+
+
+def _joined(*words: object) -> bytes:
+    return PART.join(word if isinstance(word, bytes) else str(word).encode() for word in words)
+
+
+def _stages() -> list[bytes]:
+    """The DuckDB of fake.c is 0.0.0."""
+    plain = execute_words("SELECT 1", Scan(), engine="0.0.0")
+    full = execute_words(
+        "SELECT 1",
+        Scan(template=("user:", ":", ""), columns=[("a", "BIGINT", "p0"), ("b", "DECIMAL(10,2)", "p1")]),
+        Scan(glob="*[a-z]?\\", nulls=["", "null"], on_error="null"),
+        Scan(columns=[("k", "VARCHAR", "k"), ("f", "TIMESTAMP", "ff\0g")], on_error="skip"),
+        engine="0.0.0",
+    )
+    slots = [*plain[:6], "SLOTS", 2, 0, 99, 200, 16383, *plain[6:]]
+    hooks = [*plain[:-2], "HOOKS", "session", 2, "f", "abc", "f", "abc", *plain[-2:]]
+    mode = [*plain[:6], "MODE", "snapshot", *plain[6:]]
+    return [_joined(*words) for words in (plain, full, slots, hooks, mode)]
+
+
+def _patterns() -> list[bytes]:
+    globs = ("user:*", "*", "**a*b*c", "h[^a-e]llo", "h\\*[a-", "[", "\\", "?b?", "[z-a]", "[\\]-x]*")
+    keys = ("user:1", "", "aabbcc", "hello", "h*a", "]", "\\", "abc", "m", "]x")
+    templates = [
+        _joined("user:", ":", "", "user:1:2"),
+        _joined("", "x", "axbx"),
+        _joined("a", "", "b", "axyb"),
+    ]
+    return [_joined(glob, key) for glob, key in zip(globs, keys, strict=True)] + templates
+
+
+_VALUES = {
+    "BOOLEAN": "true",
+    "TINYINT": "-128",
+    "UBIGINT": "18446744073709551615",
+    "HUGEINT": "-170141183460469231731687303715884105728",
+    "FLOAT": "3.4028235e38",
+    "DOUBLE": "2.2250738585072011e-308",
+    "DECIMAL(38,10)": "1234567890123456789012345678.0123456789",
+    "DATE": "2024-02-29",
+    "TIME": "23:59:59.999999",
+    "TIMESTAMP": "9999-12-31T23:59:59.1",
+    "UUID": "01234567-89ab-cdef-0123-456789abcdef",
+    "VARCHAR": "é𝄞\0a",
+    "BLOB": "abc",
+}
+_HOOK_TYPES = ("BIGINT[]", 'STRUCT("a" BIGINT, "b""c" VARCHAR[][])[]', "TIMESTAMP WITH TIME ZONE", "INTERVAL")
+
+
+def _casts() -> list[bytes]:
+    return [_joined(type, value) for type, value in _VALUES.items()] + [_joined(t, "x") for t in _HOOK_TYPES]
+
+
+def _nodes() -> list[bytes]:
+    me, other = "a" * 40, "b" * 40
+    lines = (
+        f"{other} 127.0.0.1:7001@17001 master - 0 1700000000000 2 connected 8192-16383",
+        f"{me} 127.0.0.1:7000@17000,host myself,master - 0 0 1 connected 0-99 200 [300->-{other}] [400-<-{other}]",
+    )
+    return ["\n".join(lines).encode(), lines[1].replace("master", f"slave {other}").encode(), b""]
+
+
+def _functions() -> list[bytes]:
+    scalar = (7, "abc123", "f", "SCALAR", "SESSION", "IMMUTABLE", "PARAMS", 2, "BIGINT", "VARCHAR[]")
+    one = (*scalar, "RETURNS", 'STRUCT("a" BIGINT)', "DEFINITION", '{"a": 1}')
+    two = (
+        8,
+        "0",
+        "é",
+        "AGGREGATE",
+        "process",
+        "VOLATILE",
+        "PARAMS",
+        0,
+        "RETURNS",
+        "BLOB",
+        "DEFINITION",
+        "{}",
+    )
+    parts = (str(word).encode() for word in one)
+    record = b"".join(struct.pack("<I", len(part)) + part for part in parts)
+    dropped = b"".join(struct.pack("<I", len(part)) + part for part in (b"9", b"f"))
+    return [_joined(*one), _joined(*two), _joined(9, "f"), record, dropped]
+
+
+def _batches() -> list[bytes]:
+    """Columns of three rows, the second one NULL."""
+    valid = struct.pack("<Q", 0b101)
+    offsets = struct.pack("<4Q", 0, 1, 1, 3)
+    numbers = struct.pack("<3q", 1, 0, -3)
+    cells = {
+        "BOOLEAN": valid + bytes([1, 0, 0, 0, 0, 0, 0, 0]),
+        "INTEGER": valid + struct.pack("<4i", 1, 2, 3, 0),
+        "BIGINT": valid + numbers,
+        "DECIMAL(4,1)": valid + struct.pack("<4h", 9999, 0, -1, 0),
+        "UUID": valid + bytes(48),
+        "DATE": valid + struct.pack("<4i", 0, -719162, 2932896, 0),
+        "TIMESTAMP": valid + numbers,
+        "TIMESTAMP WITH TIME ZONE": valid + numbers,
+        "VARCHAR": valid + offsets + b"a\xc3\xa9".ljust(8, b"\0"),
+        "BLOB": valid + offsets + b"abc".ljust(8, b"\0"),
+        "BIGINT[]": valid + offsets + struct.pack("<Q", 7) + numbers,
+        "VARCHAR[][]": valid + offsets + struct.pack("<Q", 7) + struct.pack("<4Q", 0, 0, 1, 2)
+        + struct.pack("<Q", 3) + struct.pack("<3Q", 0, 1, 2) + b"ab".ljust(8, b"\0"),
+        'STRUCT("a" BIGINT, "b" VARCHAR)': valid + valid + numbers + valid + offsets + b"abc".ljust(8, b"\0"),
+        'STRUCT("a" INTEGER[])[]': valid + offsets + struct.pack("<Q", 7) + struct.pack("<Q", 7)
+        + struct.pack("<4Q", 0, 1, 1, 1) + struct.pack("<Q", 1) + struct.pack("<2i", 5, 0),
+    }  # fmt: skip
+    return [type.encode() + PART + bytes([3]) + column for type, column in cells.items()]
+
+
+_STAGE_WORDS = (
+    "VERSION DUCKDB SLOTS SCAN error null skip GLOB TEMPLATE NULLS COLUMNS HOOKS SQL MODE LIMITS RELATION"
+)
+_NUMBERS = "0 1 2 3 255 4096 16383 16384 -1 99999999999999999999 9223372036854775807"
+_TYPES = " ".join([*_VALUES, "BIGINT", "SMALLINT", "UTINYINT", "DECIMAL(4,1)"])
+
+SEEDS = {
+    "stage": _stages,
+    "pattern": _patterns,
+    "cast": _casts,
+    "batch": _batches,
+    "slots": _nodes,
+    "function": _functions,
+}
+WORDS = {
+    "stage": f"{_STAGE_WORDS} {_NUMBERS} {_TYPES} {VERSION} 0.0.0 k p0 p1 p999 fage f abc user:* auto sliced snapshot",
+    "pattern": "* ? [ ] \\ [^ a-z - ** user: : a",
+    "cast": f'{_NUMBERS} {_TYPES} [] STRUCT( ) " , DECIMAL( e E . - + nan inf Infinity : T e400 00000000000000000000',
+    "batch": f'{_TYPES} [] STRUCT("a" , ) INTERVAL',
+    "slots": f"myself master slave connected [ ] ->- -<- - 0-16383 , {_NUMBERS}",
+    "function": f"{_NUMBERS} {_TYPES} SCALAR AGGREGATE SESSION PROCESS MAIN VOLATILE PARAMS RETURNS DEFINITION {{}} [] STRUCT(",
+}
+
+
+def write_seeds(target: str, folder: Path) -> list[Path]:
+    """Write a target's seeds into files, and its words into `words`, one a line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "words").write_text("\n".join(WORDS[target].split()) + "\n")
+    paths = []
+    for number, seed in enumerate(SEEDS[target]()):
+        paths.append(folder / f"seed-{number}")
+        paths[-1].write_bytes(seed)
+    return paths

@@ -53,6 +53,7 @@ from gearsql.sql.sources import NO_TABLE
 from gearsql.sql.splice import Spliced
 from gearsql.sql.statements import (
     Conflict,
+    Copy,
     CreateView,
     Delete,
     Describe,
@@ -85,6 +86,7 @@ class Engine:
         session: str = "",
         scan: ScanMode = "sliced",
         acl: AclMode = "error",
+        files: bool = False,
     ) -> None:
         """Connect; `options` are redis-py's, `timeout` bounds the shards' part of a query in seconds.
 
@@ -104,7 +106,7 @@ class Engine:
         self._session = session
         self._scan = _known_mode(scan)
         self._compiled: dict[tuple[object, ...], tuple[BoundQuery, GearsPlan]] = {}
-        self._writes = Writes(self._shards, self._tables, self._ask, timeout)
+        self._writes = Writes(self._shards, self._tables, self._ask, timeout, files)
         # What a write reads through: its table with the raw fields.
         self._given: Table | None = None
 
@@ -238,7 +240,7 @@ class Engine:
             case CreateView() | DropView():
                 self._view(statement, mode)
                 return Answer()
-            case Insert() | Update() | Delete():
+            case Insert() | Update() | Delete() | Copy():
                 return Answer(count=self._writes.run(statement, parameters, progress))
             case _:
                 try:

@@ -11,10 +11,10 @@ import duckdb
 from gearsql.catalog.template import parse_template
 from gearsql.cli.bar import row_progress
 from gearsql.cli.exits import errors_to_exits
-from gearsql.cli.source import find_fault, read_file
 from gearsql.cluster.load import Loaded, check_rows
 from gearsql.cluster.load import load as load_rows
 from gearsql.cluster.shards import Shards
+from gearsql.cluster.source import find_fault, read_file
 
 URL_HELP = "URL of a server; default: $GEARSQL_URL."
 

@@ -24,7 +24,7 @@ def run_scripts(
 ) -> None:
     """Run all statements in order and print each answer; the first error ends it."""
     modes = cast(ScanMode, scan), cast(AclMode, acl)
-    with connect(url, reader=cast(Wanted, reader), scan=modes[0], acl=modes[1]) as connection:
+    with connect(url, reader=cast(Wanted, reader), scan=modes[0], acl=modes[1], files=True) as connection:
         for script in scripts:
             for statement in statements(script):
                 with connection.cursor() as cursor:

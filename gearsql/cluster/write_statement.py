@@ -23,15 +23,17 @@ from gearsql.cluster.write import (
     require_writable,
     update,
 )
+from gearsql.cluster.write_copy import rows_of_file, write_file
 from gearsql.cluster.write_rows import Incoming
 from gearsql.cluster.write_text import Given, UnfitError, Writer
 from gearsql.cluster.write_values import given_values
 from gearsql.errors import DataError, Error, NotSupportedError, Position, ProgrammingError
+from gearsql.sql.composed import Composed, Piece
 from gearsql.sql.ddl_rows import row_query
 from gearsql.sql.ddl_values import Cell, cells, many, place_of, require_width
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse_query
-from gearsql.sql.statements import Conflict, Delete, Insert, Query, Update, Values, WriteStatement
+from gearsql.sql.statements import Conflict, Copy, Delete, Insert, Query, Update, Values, WriteStatement
 
 Ask = Callable[[Query, Parameters, Table | None], Answer]
 """Answers a query; the table, if one is given, is what its FROM names."""
@@ -45,6 +47,7 @@ class Writes:
     tables: Tables
     ask: Ask
     timeout: float | None = None
+    files: bool = False
     _writer: Writer | None = None
 
     @property
@@ -59,7 +62,9 @@ class Writes:
             self._writer.close()
 
     def run(self, statement: WriteStatement, parameters: Parameters, progress: Progress | None) -> int:
-        """Return the number of rows that were inserted, updated or deleted."""
+        """Return the number of rows that were inserted, updated, deleted or copied."""
+        if isinstance(statement, Copy):
+            return self._copy(statement, parameters, progress)
         table = self.table(statement.name, statement.name_position, statement.text)
         match statement:
             case Insert():
@@ -163,6 +168,39 @@ class Writes:
         target = self.target(table, incoming.count, progress)
         kind = None if conflict is None else conflict.kind if conflict.kind != "update" else "replace"
         return insert(target, incoming, kind, statement.name_position)
+
+    def _copy(self, statement: Copy, parameters: Parameters, progress: Progress | None) -> int:
+        if not self.files:
+            raise NotSupportedError(
+                "COPY of local files is not allowed on this connection",
+                position=statement.file_position,
+                text=statement.text,
+                hint="connect(files=True); the command gearsql allows it",
+            )
+        if statement.goes_out:
+            return write_file(statement, self._copied(statement, parameters))
+        if statement.name is None or parameters:
+            raise ProgrammingError(
+                "COPY FROM is for a table, and takes no parameters",
+                position=statement.position,
+                text=statement.text,
+            )
+        table = self.table(statement.name, statement.position, statement.text)
+        incoming = rows_of_file(statement, table)
+        return insert(self.target(table, incoming.count, progress), incoming, None, statement.position)
+
+    def _copied(self, statement: Copy, parameters: Parameters) -> Answer:
+        if statement.query is not None:
+            return self.ask(statement.query, parameters, None)
+        items: list[Piece] = []
+        for index, (_, place) in enumerate(statement.columns or ()):
+            items += [", " if index else "", place]
+        composed = Composed(statement.text, ("SELECT ", *(items or ["*"]), " FROM ", statement.position))
+        try:
+            query = parse_query(composed.text, composed.text)
+            return self.ask(query, parameters, None)
+        except Error as error:
+            raise composed.locate(error, statement.position) from None
 
     def _change(
         self, statement: Update | Delete, table: Table, parameters: Parameters, progress: Progress | None

@@ -130,11 +130,12 @@ def written(type_: str, value: str) -> str:
     """Return SQL for the canonical text of a value, as a BLOB."""
     if type_ == "BLOB":
         return value
-    text = f"CAST({value} AS VARCHAR)"
-    if type_.startswith("DECIMAL"):
-        # DuckDB writes .5 if all digits are behind the point.
-        text = f"regexp_replace({text}, '^(-?)\\.', '\\1' || '0.')"
-    return f"encode({text})"
+    return f"encode({decimal_text(value) if type_.startswith('DECIMAL') else f'CAST({value} AS VARCHAR)'})"
+
+
+def decimal_text(value: str) -> str:
+    """Return SQL for a DECIMAL's text; DuckDB's own is .5 if all digits are behind the point."""
+    return f"regexp_replace(CAST({value} AS VARCHAR), '^(-?)\\.', '\\1' || '0.')"
 
 
 def _strict(type_: str, values: pa.Array) -> pa.Array:

@@ -27,6 +27,7 @@ def connect(
     session: str = "",
     scan: ScanMode = "sliced",
     acl: AclMode = "error",
+    files: bool = False,
     **options: Any,
 ) -> Connection:
     """Connect to a server or cluster by redis://, rediss:// or unix:// URL.
@@ -37,7 +38,8 @@ def connect(
     in on each server; else connections of one user share theirs. `scan` says how each server is read:
     'sliced', in turns between other clients' commands, or 'snapshot', as of one moment. `acl` says
     what a query does when the user may not read some of a table's keys: 'error', it fails, or 'skip', it
-    answers over the others and a note says how many were left out. Further options are redis-py's.
+    answers over the others and a note says how many were left out. `files` allows COPY, which reads
+    and writes this machine's files. Further options are redis-py's.
     """
     url = url or os.environ.get("GEARSQL_URL")
     server = Cluster(1) if url is None else None
@@ -50,6 +52,7 @@ def connect(
             session=session,
             scan=scan,
             acl=acl,
+            files=files,
         )
         return Connection(engine, server)
     except BaseException:

@@ -207,8 +207,36 @@ class DropView:
     if_exists: bool = False
 
 
+Form = Literal["csv", "parquet", "json"]
+
+
+@dataclass(frozen=True)
+class CopyOptions:
+    """How a file is written; `null` is a text for NULL in CSV, None: nothing between the delimiters."""
+
+    form: Form
+    header: bool = True
+    delimiter: str = ","
+    null: str | None = None
+
+
+@dataclass(frozen=True)
+class Copy:
+    """COPY of a table, or of a query (`name` is None, `position` its place), to a file or from one."""
+
+    text: str
+    name: str | None
+    position: Position
+    columns: tuple[Named, ...] | None
+    query: Query | None
+    file: str
+    file_position: Position
+    goes_out: bool
+    options: CopyOptions
+
+
 ViewStatement = CreateView | DropView
-WriteStatement = Insert | Update | Delete
+WriteStatement = Insert | Update | Delete | Copy
 TableStatement = CreateTable | DropTable | ShowTables | Describe
 FunctionStatement = CreateFunction | DropFunction | ShowFunctions | DescribeFunction
 Statement = TableStatement | FunctionStatement | ViewStatement | WriteStatement | Query | Explain

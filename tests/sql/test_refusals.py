@@ -76,7 +76,6 @@ SHAPES = {
     "select json_serialize_sql('select 1') from flights": "json_serialize_sql('select 1')",
     "select pg_sleep(5) from flights": "pg_sleep(5)",
     "select get_block_size('x') from flights": "get_block_size('x')",
-    "copy flights to '/tmp/x'": "copy",
     "attach '/tmp/x'": "attach",
     "set threads = 1": "set",
     "pragma version": "pragma",

@@ -31,7 +31,7 @@ def read_file(
     """Return the rows of a Parquet file, or of a CSV file with every value as text."""
     if is_parquet(file):
         return connection.sql("FROM read_parquet($file)", params={"file": str(file)})
-    columns = dict.fromkeys(_header(file, delimiter), "VARCHAR")
+    columns = dict.fromkeys(header(file, delimiter), "VARCHAR")
     options = {"file": str(file), "nulls": ["", *nulls], "delimiter": delimiter, "columns": columns}
     return connection.sql(CSV, params=options)
 
@@ -51,7 +51,8 @@ def find_fault(file: Path, delimiter: str, reason: duckdb.Error) -> DataError:
     return DataError(f"cannot read {file}: {first_line(reason)}")
 
 
-def _header(file: Path, delimiter: str) -> list[str]:
+def header(file: Path, delimiter: str) -> list[str]:
+    """Return the names in the first line of a CSV file."""
     line, names = next(_lines(file, delimiter), (1, []))
     folded = [fold(name) for name in names]
     for index, name in enumerate(names):
@@ -70,7 +71,7 @@ def _header(file: Path, delimiter: str) -> list[str]:
 
 
 def _check_lines(file: Path, delimiter: str) -> None:
-    names = _header(file, delimiter)
+    names = header(file, delimiter)
     for line, values in _lines(file, delimiter):
         if values and len(values) != len(names):
             plural = "" if len(values) == 1 else "s"

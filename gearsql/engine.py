@@ -13,6 +13,8 @@ from gearsql.catalog.function import Known
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
 from gearsql.catalog.view import View, ViewNamedError
+from gearsql.cluster.analyze import Measured
+from gearsql.cluster.control import Control
 from gearsql.cluster.culprit import name_row
 from gearsql.cluster.declare import declare, located
 from gearsql.cluster.functions import Functions
@@ -26,7 +28,6 @@ from gearsql.cluster.stats import StageStats
 from gearsql.cluster.tables import Tables
 from gearsql.cluster.write_statement import Writes
 from gearsql.errors import (
-    CancelledError,
     Error,
     FunctionChangedError,
     HookError,
@@ -69,8 +70,6 @@ from gearsql.sql.statements import (
 TRIES = 3
 KEPT_PLANS = 256
 MOST_TEXT = 1_000_000
-# How DuckDB words a Ctrl-C that comes while it runs.
-INTERRUPTED = "Query interrupted"
 
 
 class Engine:
@@ -87,8 +86,9 @@ class Engine:
         scan: ScanMode = "sliced",
         acl: AclMode = "error",
         files: bool = False,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
-        """Connect; `options` are redis-py's, `timeout` bounds the shards' part of a query in seconds.
+        """Connect; `options` are redis-py's, `timeout` bounds a statement in seconds if it says nothing else.
 
         `session` names the one on each server that users' functions run in. `scan` is how shards
         read their keys where a statement does not say. `acl` is what keys do that the user may not read.
@@ -104,11 +104,17 @@ class Engine:
         self._chosen: Reader | None = None
         self._timeout = timeout
         self._session = session
+        self._limits = limits
+        self.control()  # both are as they should be
         self._scan = _known_mode(scan)
         self._compiled: dict[tuple[object, ...], tuple[BoundQuery, GearsPlan]] = {}
-        self._writes = Writes(self._shards, self._tables, self._ask, timeout, files)
+        self._writes = Writes(self._shards, self._tables, self._ask, files)
         # What a write reads through: its table with the raw fields.
         self._given: Table | None = None
+
+    def control(self, timeout: float | None = None) -> Control:
+        """Return what a statement can be ended by; `timeout` goes before the connection's own."""
+        return Control(self._timeout if timeout is None else timeout, self._limits)
 
     def run(
         self,
@@ -116,19 +122,29 @@ class Engine:
         parameters: Parameters = None,
         progress: Progress | None = None,
         scan: ScanMode | None = None,
+        control: Control | None = None,
     ) -> Answer:
         """Run one statement; when slots move, shards die or functions change meanwhile, run it again."""
-        try:
-            mode = self._scan if scan is None else _known_mode(scan)
+        control = control or self.control()
+        mode = self._scan if scan is None else _known_mode(scan)
+        with control.running(), self._shards.serving(control):
             return self._run_patiently(_parsed(text), parameters, progress, mode)
-        except RuntimeError as error:
-            if str(error) == INTERRUPTED:
-                raise KeyboardInterrupt from None
-            raise
 
-    def run_many(self, text: str, sets: Sequence[Parameters], progress: Progress | None = None) -> Answer:
+    def run_many(
+        self,
+        text: str,
+        sets: Sequence[Parameters],
+        progress: Progress | None = None,
+        control: Control | None = None,
+    ) -> Answer:
         """Run a statement that writes for each set of parameters; the rows of VALUES go together."""
-        statement = _parsed(text)
+        control = control or self.control()
+        with control.running(), self._shards.serving(control):
+            return self._run_many(_parsed(text), text, sets, progress)
+
+    def _run_many(
+        self, statement: Statement, text: str, sets: Sequence[Parameters], progress: Progress | None
+    ) -> Answer:
         match statement:
             case Insert(source=Values(), conflict=None | Conflict(sets=())):
                 return Answer(count=self._writes.run_many(statement, sets, progress) if sets else 0)
@@ -149,7 +165,9 @@ class Engine:
         query = statement.query if isinstance(statement, Explain) else statement
         spliced, inner = _with_view(query, view)
         try:
-            whole = Explain(spliced.text, inner) if isinstance(statement, Explain) else inner
+            whole: Query | Explain = inner
+            if isinstance(statement, Explain):
+                whole = Explain(spliced.text, inner, statement.analyze)
             return self._run_patiently(whole, parameters, progress, mode)
         except Error as error:
             if error.position is not None and error.text == spliced.text:
@@ -201,7 +219,7 @@ class Engine:
     def _run_patiently(
         self, statement: Statement, parameters: Parameters, progress: Progress | None, mode: ScanMode
     ) -> Answer:
-        patience = Patience(self._timeout)
+        patience = Patience(self._shards.control)
         tries_left = TRIES
         while True:
             try:
@@ -214,8 +232,6 @@ class Engine:
                 if not isinstance(statement, Query | Explain):
                     raise
                 patience.recover(self._shards, error)
-            except CancelledError as error:
-                raise patience.reason(error) from error
             except FunctionChangedError:
                 # A shard that joined lately may not have been told of a function.
                 tries_left -= 1
@@ -236,7 +252,10 @@ class Engine:
                 return self._query(statement, parameters, progress, patience, mode)
             case Explain():
                 _, plan = self._compile(statement.query, parameters)
-                return listing(("plan",), [(line,) for line in explain(plan).splitlines()])
+                lines = explain(plan).splitlines()
+                if statement.analyze:
+                    lines += self._analyze(statement.query, parameters, progress, patience, mode)
+                return listing(("plan",), [(line,) for line in lines])
             case CreateView() | DropView():
                 self._view(statement, mode)
                 return Answer()
@@ -279,6 +298,14 @@ class Engine:
             raise
         notes = (*self._tables.said(), *notes_of(stage.stats, plan.shard.scans[0]))
         return Answer(plan.columns, table, notes)
+
+    def _analyze(self, query: Query, *how: Any) -> list[str]:
+        """Run a query for what there is to measure."""
+        patience: Patience = how[2]
+        measured = patience.control.measured = Measured()
+        answer = self._query(query, *how)
+        assert answer.table is not None
+        return [*measured.lines(answer.table.num_rows), *(f"note     {note}" for note in answer.notes)]
 
     def _once(self, plan: GearsPlan, patience: Patience) -> Answer:
         """Run a query without a table, here."""

@@ -16,8 +16,14 @@ Error                       message, position, hint
       │    │    └── SlotsMovedError slots moved while the query ran, and went on moving
       │    ├── TableShrankError     keys may have come twice while most were deleted, again and again: shard
       │    ├── DataReplacedError    the database was emptied, swapped or loaded anew under the query: shard
-      │    ├── ResourceLimitError   a bound of the module was reached (memory, stages, queue)
-      │    ├── CancelledError       the stage was cancelled or its time was up
+      │    ├── ResourceLimitError   a bound of the module or of the query was reached
+ │    │    ├── RowLimitError        rows read or shipped
+ │    │    ├── ByteLimitError       bytes shipped
+ │    │    ├── MemoryLimitError     memory of DuckDB, or of frames that wait for their clients
+ │    │    └── QueueFullError       stages that wait for a worker
+ │    ├── StageSentTwiceError  a server was sent a stage of the same id before
+      │    ├── CancelledError       the query was cancelled, or its server shut down
+ │    │    └── QueryTimeoutError    the query's time was up
       │    ├── HookTimeoutError     a user's function did not return in time; its session was ended
       │    ├── HookDiedError        a user's function crashed its process, or took too much memory
       │    ├── RowsChangedError     rows changed between their reading and their writing, again and again
@@ -93,6 +99,9 @@ class Error(Exception):
 
     written: Written | None = None
     """What an INSERT, UPDATE, DELETE or COPY had done when it failed half-way."""
+
+    query_id: str | None = None
+    """Of the query that ended in it, as in GEARSQL.STATUS and the servers' logs."""
 
     def __init__(
         self,
@@ -252,8 +261,32 @@ class ResourceLimitError(ShardError):
     """A bound of the module was reached."""
 
 
+class RowLimitError(ResourceLimitError):
+    """The query read or shipped more rows than it may."""
+
+
+class ByteLimitError(ResourceLimitError):
+    """The query shipped more bytes than it may."""
+
+
+class MemoryLimitError(ResourceLimitError):
+    """DuckDB, or the frames that wait for their clients, needed more memory than they may."""
+
+
+class QueueFullError(ResourceLimitError):
+    """Too many stages wait for a worker already."""
+
+
+class StageSentTwiceError(ShardError):
+    """A server was sent a stage of the same id before: it runs once."""
+
+
 class CancelledError(ShardError):
-    """The stage was cancelled, or its time was up."""
+    """The query was cancelled: here, by an operator, or because its server shuts down."""
+
+
+class QueryTimeoutError(CancelledError):
+    """The query's time was up."""
 
 
 class HookTimeoutError(ShardError):

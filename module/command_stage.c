@@ -1,8 +1,10 @@
 /* GEARSQL.EXECUTE, FETCH and CANCEL; see command.h. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "command.h"
 #include "lock.h"
+#include "stage_limits.h"
 #include "worker.h"
 
 /* Neither a transaction nor a script can wait for an answer. */
@@ -20,8 +22,12 @@ static bool is_replica_of_a_cluster(RedisModuleCtx *ctx) {
 static int wait_for_frame(RedisModuleCtx *ctx, gears_stage *stage) {
     RedisModuleBlockedClient *blocked = RedisModule_BlockClient(ctx, NULL, NULL, NULL, 0);
     if (gears_stage_await(stage, blocked)) return REDISMODULE_OK;
-    RedisModule_UnblockClient(blocked, NULL); /* cannot be: a blocked client sends nothing */
-    return REDISMODULE_ERR;
+    /* The stage ended a moment ago, and has said why. */
+    RedisModuleCtx *reply = RedisModule_GetThreadSafeContext(blocked);
+    RedisModule_ReplyWithError(reply, stage->error ? stage->error : "GEARSGONE the stage has ended");
+    RedisModule_FreeThreadSafeContext(reply);
+    free(gears_stage_last_word(stage->id, strlen(stage->id), stage->client));
+    return RedisModule_UnblockClient(blocked, NULL);
 }
 
 bool gears_command_may_start(RedisModuleCtx *ctx) {
@@ -42,14 +48,24 @@ int gears_command_start(RedisModuleCtx *ctx, gears_stage *stage, char *error) {
         free(error);
         return REDISMODULE_OK;
     }
+    if (stage->once && !gears_limits_first_time(stage)) {
+        gears_stage_release(stage);
+        return RedisModule_ReplyWithError(ctx, "GEARSTWICE this server was sent a stage of this id before");
+    }
     stage->started_us = gears_lock_now();
+    stage->started_ms = gears_lock_calendar_ms();
+    gears_stage_retain(stage);
     gears_stage_register(stage);
-    if (!gears_worker_submit(stage)) {
+    gears_limits_start(ctx, stage);
+    if (gears_worker_submit(stage)) {
+        wait_for_frame(ctx, stage);
+    } else {
         gears_stage_unregister(stage);
         gears_stage_release(stage);
-        return RedisModule_ReplyWithError(ctx, "GEARSLIMIT too many stages wait on this server");
+        RedisModule_ReplyWithError(ctx, "GEARSQUEUE too many stages wait on this server (argument QUEUE)");
     }
-    return wait_for_frame(ctx, stage);
+    gears_stage_release(stage);
+    return REDISMODULE_OK;
 }
 
 int gears_command_execute(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
@@ -67,13 +83,18 @@ int gears_command_fetch(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         return RedisModule_ReplyWithError(ctx, "GEARSSTAGE a stage cannot run in a transaction or script");
     const char *id = RedisModule_StringPtrLen(argv[1], &length);
     gears_stage *stage = gears_stage_find(id, length, RedisModule_GetClientId(ctx));
-    if (stage == NULL) return RedisModule_ReplyWithError(ctx, "GEARSGONE this connection has no such stage");
+    if (stage == NULL) {
+        char *error = gears_stage_last_word(id, length, RedisModule_GetClientId(ctx));
+        RedisModule_ReplyWithError(ctx, error ? error : "GEARSGONE this connection has no such stage");
+        free(error);
+        return REDISMODULE_OK;
+    }
     int status = wait_for_frame(ctx, stage);
     gears_stage_release(stage);
     return status;
 }
 
-/* A user cancels its own stages only; an administrator has CLIENT KILL. */
+/* A user cancels its own stages; who may end others' connections (CLIENT KILL) may end their stages as well. */
 int gears_command_cancel(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (argc != 2) return RedisModule_WrongArity(ctx);
     gears_slice id, user;
@@ -81,7 +102,8 @@ int gears_command_cancel(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     RedisModuleString *name = RedisModule_GetCurrentUserName(ctx);
     if (name == NULL) return RedisModule_ReplyWithLongLong(ctx, 0);
     user.data = RedisModule_StringPtrLen(name, &user.size);
-    size_t count = gears_stage_cancel_id(id, user, "by GEARSQL.CANCEL");
+    const gears_slice *only = gears_command_may(ctx, "CLIENT", "KILL") ? NULL : &user;
+    size_t count = gears_stage_cancel_id(id, only, "by GEARSQL.CANCEL");
     RedisModule_FreeString(ctx, name);
     return RedisModule_ReplyWithLongLong(ctx, (long long)count);
 }

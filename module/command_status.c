@@ -1,4 +1,5 @@
 /* GEARSQL.STATUS and INFO: the same numbers; see command.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "command.h"
@@ -24,42 +25,105 @@ static void reply_number(RedisModuleCtx *ctx, const char *name, unsigned long lo
     RedisModule_ReplyWithLongLong(ctx, (long long)value);
 }
 
+static uint64_t left_ms(const gears_stage *stage) {
+    uint64_t now = gears_lock_now();
+    return stage->limits.deadline_us > now ? (stage->limits.deadline_us - now) / 1000 + 1 : 1;
+}
+
+bool gears_command_may(RedisModuleCtx *ctx, const char *command, const char *word) {
+    RedisModuleString *name = RedisModule_GetCurrentUserName(ctx);
+    RedisModuleUser *user = name != NULL ? RedisModule_GetModuleUserFromUserName(name) : NULL;
+    if (name != NULL) RedisModule_FreeString(ctx, name);
+    if (user == NULL) return false;
+    RedisModuleString *words[3] = {RedisModule_CreateString(NULL, command, strlen(command)),
+                                   RedisModule_CreateString(NULL, word, strlen(word)),
+                                   RedisModule_CreateString(NULL, "ID", 2)};
+    bool may = RedisModule_ACLCheckCommandPermissions(user, words, 3) == REDISMODULE_OK;
+    for (size_t i = 0; i < 3; i++) RedisModule_FreeString(NULL, words[i]);
+    RedisModule_FreeModuleUser(user);
+    return may;
+}
+
 static const char *state_of(gears_stage *stage) {
     pthread_mutex_lock(&stage->mutex);
-    const char *state = !stage->started ? "queued" : stage->waiter != NULL ? "running" : "waiting for FETCH";
+    const char *state = "running";
+    if (atomic_load(&stage->cancelled))
+        state = "ending";
+    else if (!stage->started)
+        state = "queued";
+    else if (stage->fetched && stage->waiter == NULL)
+        state = "waiting for FETCH";
     pthread_mutex_unlock(&stage->mutex);
     return state;
 }
 
+enum { SQL_SHOWN = 4096 };
+
 typedef struct stage_list {
     RedisModuleCtx *ctx;
+    const char *user;
+    bool sees_all, sees_sql; /* of others */
     long length;
 } stage_list;
+
+static void reply_client(RedisModuleCtx *ctx, const gears_stage *stage) {
+    RedisModuleClientInfoV1 client = {.version = 1};
+    char address[80] = "";
+    if (RedisModule_GetClientInfoById(&client, stage->client) == REDISMODULE_OK && *client.addr != 0)
+        snprintf(address, sizeof address, "%s:%u", client.addr, client.port);
+    reply_number(ctx, "client", stage->client);
+    reply_text(ctx, "address", address);
+}
 
 static void reply_stage(gears_stage *stage, void *data) {
     stage_list *list = data;
     RedisModuleCtx *ctx = list->ctx;
+    bool own = strcmp(stage->user.data, list->user) == 0;
+    if (!own && !list->sees_all) return;
+    size_t length = strlen(stage->sql), query = strcspn(stage->id, ".");
     list->length++;
-    RedisModule_ReplyWithArray(ctx, 16);
+    RedisModule_ReplyWithMap(ctx, 15);
     reply_text(ctx, "id", stage->id);
-    reply_number(ctx, "client", stage->client);
+    RedisModule_ReplyWithStringBuffer(ctx, "query", strlen("query"));
+    RedisModule_ReplyWithStringBuffer(ctx, stage->id, query);
     reply_text(ctx, "user", stage->user.data);
+    reply_client(ctx, stage);
     reply_text(ctx, "state", state_of(stage));
+    reply_number(ctx, "started_ms", stage->started_ms);
+    reply_number(ctx, "running_us", gears_lock_now() - stage->started_us);
+    reply_number(ctx, "left_ms", stage->limits.deadline_us == 0 ? 0 : left_ms(stage));
     reply_number(ctx, "rows_scanned", stage->rows_scanned);
     reply_number(ctx, "keys_seen", stage->keys_seen);
     reply_number(ctx, "keys_total", stage->keys_total);
-    reply_number(ctx, "running_us", gears_lock_now() - stage->started_us);
+    reply_number(ctx, "rows_shipped", stage->rows_shipped);
+    reply_number(ctx, "bytes_shipped", stage->bytes_shipped);
+    RedisModule_ReplyWithStringBuffer(ctx, "sql", strlen("sql"));
+    if (!own && !list->sees_sql) length = 0;
+    RedisModule_ReplyWithStringBuffer(ctx, stage->sql, length < SQL_SHOWN ? length : SQL_SHOWN);
+}
+
+/* Own stages are seen by everybody; others' by who may CLIENT LIST, their SQL by who may SLOWLOG GET. */
+static void reply_stages(RedisModuleCtx *ctx) {
+    RedisModuleString *name = RedisModule_GetCurrentUserName(ctx);
+    stage_list list = {.ctx = ctx, .user = name != NULL ? RedisModule_StringPtrLen(name, NULL) : ""};
+    list.sees_all = gears_command_may(ctx, "CLIENT", "LIST");
+    list.sees_sql = list.sees_all && gears_command_may(ctx, "SLOWLOG", "GET");
+    RedisModule_ReplyWithStringBuffer(ctx, "stages", strlen("stages"));
+    RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
+    gears_stage_each(reply_stage, &list);
+    RedisModule_ReplySetArrayLength(ctx, list.length);
+    if (name != NULL) RedisModule_FreeString(ctx, name);
 }
 
 int gears_command_status(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     (void)argv;
     if (argc != 1) return RedisModule_WrongArity(ctx);
-    stage_list list = {ctx, 0};
-    RedisModule_ReplyWithArray(ctx, 28);
+    RedisModule_ReplyWithMap(ctx, 15);
     reply_text(ctx, "module_version", GEARS_VERSION);
     reply_text(ctx, "duckdb_version", gears_version_of_duckdb());
     reply_text(ctx, "python_version", gears_interpreter_version());
     reply_number(ctx, "stages_running", gears_stage_open());
+    reply_number(ctx, "stages_queued", gears_worker_queued());
     reply_number(ctx, "stages_total", gears_worker_stages_total());
     reply_number(ctx, "rows_scanned_total", gears_worker_rows_total());
     reply_number(ctx, "python_memory", gears_interpreter_memory());
@@ -69,10 +133,7 @@ int gears_command_status(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     reply_number(ctx, "session_processes", gears_session_process_count());
     reply_number(ctx, "sessions_ended", gears_session_ended_total());
     reply_number(ctx, "functions", gears_function_count());
-    RedisModule_ReplyWithStringBuffer(ctx, "stages", strlen("stages"));
-    RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
-    gears_stage_each(reply_stage, &list);
-    RedisModule_ReplySetArrayLength(ctx, list.length);
+    reply_stages(ctx);
     return REDISMODULE_OK;
 }
 

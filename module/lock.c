@@ -49,6 +49,12 @@ uint64_t gears_lock_now(void) {
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
+uint64_t gears_lock_calendar_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
 static void sleep_us(uint64_t microseconds) {
     struct timespec pause = {.tv_sec = 0, .tv_nsec = (long)microseconds * 1000};
     nanosleep(&pause, NULL);

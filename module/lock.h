@@ -10,6 +10,8 @@
 
 /* Microseconds of the monotonic clock. */
 uint64_t gears_lock_now(void);
+/* Milliseconds of the calendar, since 1970. */
+uint64_t gears_lock_calendar_ms(void);
 
 /* How long the lock may be held in one turn, and how long it is left alone after it; module arguments. A turn ends
  * sooner, and the pause is as short as can be, when clients wait: see gears_lock_may_stay. */

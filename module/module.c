@@ -1,4 +1,5 @@
 /* The module's door: OnLoad, its arguments, and the server's events. Everything here runs on the main thread. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -13,6 +14,7 @@
 #include "session.h"
 #include "shrink.h"
 #include "snapshot.h"
+#include "stage_limits.h"
 #include "version.h"
 #include "worker.h"
 
@@ -54,6 +56,11 @@ static const struct {
     {"SNAPSHOT_WAIT_MS", &gears_snapshot_wait_ms, 0, 3600000},
     {"SNAPSHOT_AGE_MS", &gears_snapshot_age_ms, 100, 86400000},
     {"FETCH_TIMEOUT_MS", &gears_fetch_timeout_ms, 100, 86400000},
+    {"QUERY_TIME_MS", &gears_limits_time_ms, 0, UINT_MAX},
+    {"QUERY_ROWS", &gears_limits_rows, 0, UINT_MAX},
+    {"QUERY_SHIPPED_ROWS", &gears_limits_shipped_rows, 0, UINT_MAX},
+    {"QUERY_SHIPPED_MB", &gears_limits_shipped_mb, 0, 1u << 30},
+    {"FRAMES", &gears_limits_frames_mb, 2, 1u << 20},
     {"SESSIONS", &gears_session_limit, 1, 1024},
     {"SESSIONS_ENDED", &gears_session_ended_limit, 0, 1000000},
     {"HOOK_TIMEOUT_MS", &gears_session_timeout_ms, 10, 86400000},

@@ -20,6 +20,7 @@
 #include "repeat.h"
 #include "shrink.h"
 #include "snapshot.h"
+#include "stage_limits.h"
 
 /* The name of a scan's only column when a query reads none (count(*)): DuckDB knows no table without columns. */
 #define NO_COLUMN "gears_none"
@@ -757,7 +758,10 @@ static void scan_function(duckdb_function_info info, duckdb_data_chunk chunk) {
         duckdb_function_set_error(info, "the scan was stopped");
         return;
     }
-    atomic_fetch_add_explicit(&s->stage->rows_scanned, s->rows, memory_order_relaxed);
+    if (!gears_limits_scanned(s->stage, s->rows)) {
+        duckdb_function_set_error(info, "too many rows");
+        return;
+    }
     atomic_fetch_add_explicit(&s->stage->scan_us, gears_lock_now() - started, memory_order_relaxed);
     duckdb_data_chunk_set_size(chunk, s->rows);
 }

@@ -141,6 +141,9 @@ enum {
     X(int, ReplyWithError, (RedisModuleCtx *, const char *))                                                           \
     X(int, ReplyWithLongLong, (RedisModuleCtx *, long long))                                                           \
     X(int, ReplyWithSimpleString, (RedisModuleCtx *, const char *))                                                    \
+    X(int, ReplyWithMap, (RedisModuleCtx *, long))                                                                     \
+    X(int, ACLCheckCommandPermissions, (RedisModuleUser *, RedisModuleString **, int))                                 \
+    X(int, GetClientInfoById, (void *, uint64_t))                                                                      \
     X(int, ReplyWithArray, (RedisModuleCtx *, long))                                                                   \
     X(void, ReplySetArrayLength, (RedisModuleCtx *, long))                                                             \
     X(int, ReplyWithStringBuffer, (RedisModuleCtx *, const char *, size_t))                                            \

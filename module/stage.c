@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "lock.h"
+#include "worker.h"
 
 unsigned gears_fetch_timeout_ms = 60000;
 
@@ -128,6 +129,11 @@ static bool has_id(const gears_stage *stage, const char *id, size_t length) {
     return strlen(stage->id) == length && memcmp(stage->id, id, length) == 0;
 }
 
+static bool is_of_query(const gears_stage *stage, const gears_slice *id) {
+    return has_id(stage, id->data, id->size) ||
+           (strlen(stage->id) > id->size && stage->id[id->size] == '.' && memcmp(stage->id, id->data, id->size) == 0);
+}
+
 static bool is_of_user(const gears_stage *stage, const gears_slice *user) {
     return stage->user.length == user->size && memcmp(stage->user.data, user->data, user->size) == 0;
 }
@@ -155,13 +161,15 @@ typedef struct cancellation {
     const gears_slice *id, *user;
     const unsigned long long *client;
     const int *database;
+    const uint64_t *now;
     const char *reason;
     size_t count;
 } cancellation;
 
 static void cancel_matching(gears_stage *stage, void *data) {
     cancellation *wanted = data;
-    if (wanted->id != NULL && !has_id(stage, wanted->id->data, wanted->id->size)) return;
+    if (wanted->id != NULL && !is_of_query(stage, wanted->id)) return;
+    if (wanted->now != NULL && (stage->limits.deadline_us == 0 || stage->limits.deadline_us > *wanted->now)) return;
     if (wanted->user != NULL && !is_of_user(stage, wanted->user)) return;
     if (wanted->client != NULL && stage->client != *wanted->client) return;
     if (wanted->database != NULL && stage->database != *wanted->database) return;
@@ -171,11 +179,16 @@ static void cancel_matching(gears_stage *stage, void *data) {
 
 static size_t cancel_stages(cancellation wanted) {
     gears_stage_each(cancel_matching, &wanted);
+    if (wanted.count > 0) gears_worker_drop_cancelled();
     return wanted.count;
 }
 
-size_t gears_stage_cancel_id(gears_slice id, gears_slice user, const char *reason) {
-    return cancel_stages((cancellation){.id = &id, .user = &user, .reason = reason});
+size_t gears_stage_cancel_id(gears_slice id, const gears_slice *user, const char *reason) {
+    return cancel_stages((cancellation){.id = &id, .user = user, .reason = reason});
+}
+
+size_t gears_stage_cancel_late(uint64_t now, const char *reason) {
+    return cancel_stages((cancellation){.now = &now, .reason = reason});
 }
 
 size_t gears_stage_cancel_client(unsigned long long client, const char *reason) {
@@ -190,7 +203,7 @@ size_t gears_stage_cancel_database(int database, const char *reason) {
 
 bool gears_stage_await(gears_stage *stage, RedisModuleBlockedClient *waiter) {
     pthread_mutex_lock(&stage->mutex);
-    bool free_place = stage->waiter == NULL;
+    bool free_place = stage->waiter == NULL && !stage->closed;
     if (free_place) {
         stage->waiter = waiter;
         pthread_cond_broadcast(&stage->changed);
@@ -209,10 +222,12 @@ static RedisModuleBlockedClient *take_waiter(gears_stage *stage) {
     if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_mutex_lock(&stage->mutex);
     int timed_out = 0;
+    stage->fetched = true;
     while (stage->waiter == NULL && !atomic_load(&stage->cancelled) && timed_out != ETIMEDOUT)
         timed_out = pthread_cond_timedwait(&stage->changed, &stage->mutex, &until);
     RedisModuleBlockedClient *waiter = stage->waiter;
     stage->waiter = NULL;
+    stage->fetched = false;
     pthread_mutex_unlock(&stage->mutex);
     return waiter;
 }
@@ -269,15 +284,60 @@ static void reply_frame(RedisModuleCtx *ctx, gears_stage *stage, const gears_buf
     }
 }
 
+/* ---- last words ------------------------------------------------------------------------------------------------- */
+
+enum { LAST_WORDS = 64 };
+
+/* What ended stages whose clients were not there to hear it; each is told once, to whoever asks for a next frame. */
+static struct last_word {
+    unsigned long long client;
+    char *id, *error;
+} last_words[LAST_WORDS]; /* under registry_mutex */
+static size_t next_last_word;
+
+static void leave_last_word(const gears_stage *stage) {
+    char *id = strdup(stage->id), *error = strdup(stage->error ? stage->error : "GEARSCANCELLED");
+    pthread_mutex_lock(&registry_mutex);
+    struct last_word *word = &last_words[next_last_word++ % LAST_WORDS], old = *word;
+    *word = (struct last_word){stage->client, id, error};
+    pthread_mutex_unlock(&registry_mutex);
+    free(old.id);
+    free(old.error);
+}
+
+char *gears_stage_last_word(const char *id, size_t length, unsigned long long client) {
+    char *error = NULL;
+    pthread_mutex_lock(&registry_mutex);
+    for (struct last_word *word = last_words; word < last_words + LAST_WORDS && error == NULL; word++) {
+        if (word->id == NULL || word->client != client || strlen(word->id) != length) continue;
+        if (memcmp(word->id, id, length) != 0) continue;
+        error = word->error;
+        free(word->id);
+        *word = (struct last_word){0};
+    }
+    pthread_mutex_unlock(&registry_mutex);
+    return error;
+}
+
+/* The client may ask in this very moment: then it is answered. NULL: nobody is waited for any more. */
+static RedisModuleBlockedClient *close_stage(gears_stage *stage) {
+    pthread_mutex_lock(&stage->mutex);
+    RedisModuleBlockedClient *waiter = stage->waiter;
+    stage->waiter = NULL;
+    stage->closed = waiter == NULL;
+    pthread_mutex_unlock(&stage->mutex);
+    if (waiter == NULL) leave_last_word(stage);
+    return waiter;
+}
+
 /* The reply is built here, in the worker: the main thread only links it into the client's output. */
 bool gears_stage_deliver(gears_stage *stage, const gears_buffer *frame, bool more) {
-    RedisModuleBlockedClient *waiter = take_waiter(stage);
-    if (waiter == NULL) {
-        gears_stage_fail(stage, "GEARSCANCELLED nobody fetched the next frame in time");
-        return false;
-    }
-    bool cancelled = atomic_load(&stage->cancelled);
-    if (cancelled) gears_stage_fail_cancelled(stage);
+    bool over = !more && stage->error != NULL; /* a client that waits hears it, the others later */
+    RedisModuleBlockedClient *waiter = over ? NULL : take_waiter(stage);
+    if (atomic_load(&stage->cancelled)) gears_stage_fail_cancelled(stage);
+    if (waiter == NULL) gears_stage_fail(stage, "GEARSCANCELLED nobody fetched the next frame in time");
+    if (waiter == NULL && !more) waiter = close_stage(stage);
+    if (waiter == NULL) return false;
     if (!more) gears_stage_unregister(stage); /* before the answer: the client may send its next stage at once */
     RedisModuleCtx *ctx = RedisModule_GetThreadSafeContext(waiter);
     if (stage->error != NULL)

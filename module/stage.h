@@ -52,6 +52,11 @@ typedef struct gears_scan_spec {
     gears_column *columns;
 } gears_scan_spec;
 
+/* 0: no bound. stage_limits.c */
+typedef struct gears_limits {
+    uint64_t time_ms, deadline_us, rows, shipped_rows, shipped_bytes;
+} gears_limits;
+
 typedef struct gears_stage {
     atomic_int references;
     struct gears_stage *next; /* registry */
@@ -69,17 +74,20 @@ typedef struct gears_stage {
     unsigned scan_binds, scan_starts; /* how often the SQL names a scan; how many began */
     bool withhold; /* keys that the user may not read are left out and counted; else they are an error */
     size_t hook_count;
-    gears_function **hooks;      /* retained; what the first argument of a call counts in */
-    gears_bytes hook_session;    /* a named session; none: by user and set of functions */
-    bool is_check;               /* of a definition: in the session of the user's checks */
-    char shard[48];              /* who this server is, for hooks */
-    struct gears_hooks *running; /* worker only: hook.c's */
-    bool ending;                 /* worker only: sessions hear of the end even if the stage is cancelled */
-    uint64_t started_us;
+    gears_function **hooks;          /* retained; what the first argument of a call counts in */
+    gears_bytes hook_session;        /* a named session; none: by user and set of functions */
+    bool is_check;                   /* of a definition: in the session of the user's checks */
+    char shard[48];                  /* who this server is, for hooks */
+    struct gears_hooks *running;     /* worker only: hook.c's */
+    bool ending;                     /* worker only: sessions hear of the end even if the stage is cancelled */
+    uint64_t started_us, started_ms; /* monotonic; of the calendar */
+    gears_limits limits;             /* main thread, before it is queued */
+    bool once;                       /* ONCE: no second stage of this id */
 
     atomic_bool cancelled;
     _Atomic uint64_t rows_scanned, keys_seen, keys_total, keys_skipped, misfits, scan_us, locked_us;
-    _Atomic uint64_t keys_withheld;       /* that the user may not read */
+    _Atomic uint64_t keys_withheld; /* that the user may not read */
+    _Atomic uint64_t rows_shipped, bytes_shipped;
     _Atomic uint64_t queued_us;           /* until a worker took it */
     _Atomic uint64_t pause_us;            /* for which a snapshot's fork held up the server */
     _Atomic uint64_t hook_nulls, hook_us; /* rows that ON ERROR NULL made NULL; time waited for hooks */
@@ -89,7 +97,8 @@ typedef struct gears_stage {
     RedisModuleBlockedClient *waiter; /* under mutex */
     duckdb_connection running_on;     /* under mutex; set while DuckDB runs, so that cancel may interrupt */
     const char *cancel_reason;        /* under mutex; static storage; 'GEARS…': with a code of its own */
-    bool started;                     /* under mutex */
+    bool started, fetched;            /* under mutex; fetched: the worker waits for FETCH */
+    bool closed;                      /* under mutex: nobody waits for frames any more, `error` stays */
     char fallback[128];               /* worker only: why there was no snapshot; '': there was, or none was asked for */
     char *error;                      /* worker only: '<CODE> text', what the client gets */
 } gears_stage;
@@ -115,7 +124,9 @@ size_t gears_stage_open(void); /* no lock, so INFO may call it */
 void gears_stage_each(void (*visit)(gears_stage *, void *), void *data);
 
 /* Ask stages to stop: those of a user with this id, of a client, or all. Returns how many. Any thread. */
-size_t gears_stage_cancel_id(gears_slice id, gears_slice user, const char *reason);
+/* Of a stage, or of all of a query ('<query>.<n>' are its stages); of all users if `user` is NULL. */
+size_t gears_stage_cancel_id(gears_slice id, const gears_slice *user, const char *reason);
+size_t gears_stage_cancel_late(uint64_t now, const char *reason);
 size_t gears_stage_cancel_client(unsigned long long client, const char *reason);
 size_t gears_stage_cancel_all(const char *reason);
 size_t gears_stage_cancel_database(int database, const char *reason);
@@ -125,8 +136,11 @@ bool gears_stage_await(gears_stage *stage, RedisModuleBlockedClient *waiter);
 
 /* Worker: answer the waiting client with a frame, or with stage->error; waits for the client to ask. False if the
  * stage was cancelled, or the client did not ask in time: then stage->error says so, and is delivered in turn to a
- * client that asks within as long again. */
+ * client that asks later. */
 bool gears_stage_deliver(gears_stage *stage, const gears_buffer *frame, bool more);
+
+/* Main thread: what is left to say to a client of a stage that is gone, malloc'ed; NULL: nothing. */
+char *gears_stage_last_word(const char *id, size_t length, unsigned long long client);
 
 /* Worker: set the stage's error unless it has one; printf-like; `%` of the text is the caller's business. */
 void gears_stage_fail(gears_stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));

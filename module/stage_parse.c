@@ -1,7 +1,8 @@
 /* Decodes the arguments of GEARSQL.EXECUTE into a stage. A client can send anything: every count is checked against
  * what is there before anything is allocated, and every refusal names the argument.
  *
- *   GEARSQL.EXECUTE id VERSION v DUCKDB v [MODE sliced|snapshot] [ACL error|skip] [SLOTS n (first last)…]
+ *   GEARSQL.EXECUTE id VERSION v DUCKDB v
+ *       [MODE sliced|snapshot] [ACL error|skip] [SLOTS n (first last)…] [LIMITS n (name number)…] [ONCE]
  *       { SCAN error|null|skip (GLOB pattern | TEMPLATE n literal…) NULLS n value… COLUMNS n (name type source)… }…
  *       [HOOKS session n (name hash)…] SQL text
  *
@@ -265,16 +266,62 @@ static bool decode_hooks(decoder *d, RedisModuleCtx *ctx, gears_stage *stage) {
     return true;
 }
 
+/* LIMITS n {name number}…: see stage_limits.h. */
+static bool decode_limits(decoder *d, gears_stage *stage) {
+    const struct {
+        const char *name;
+        uint64_t *value;
+    } known[] = {
+        {"TIME_MS", &stage->limits.time_ms},
+        {"ROWS", &stage->limits.rows},
+        {"SHIPPED_ROWS", &stage->limits.shipped_rows},
+        {"SHIPPED_BYTES", &stage->limits.shipped_bytes},
+    };
+    enum { KNOWN = sizeof known / sizeof *known };
+    size_t count;
+    d->at++;
+    if (!next_count(d, "limits", KNOWN, 2, &count)) return false;
+    for (size_t i = 0; i < count; i++) {
+        size_t which = 0;
+        long long number;
+        while (which < KNOWN && !next_is(d, known[which].name)) which++;
+        if (which == KNOWN) return refuse(d, "GEARSSTAGE argument %d is no limit", d->at);
+        d->at++;
+        if (RedisModule_StringToLongLong(d->argv[d->at], &number) != REDISMODULE_OK || number < 1 ||
+            number > INT64_MAX / 2000)
+            return refuse(d, "GEARSSTAGE argument %d is out of range: a limit", d->at);
+        d->at++;
+        *known[which].value = (uint64_t)number;
+    }
+    return true;
+}
+
+/* Words that may be there, in any order. */
+static bool decode_options(decoder *d, gears_stage *stage) {
+    for (;;) {
+        bool decoded = true;
+        if (next_is(d, "MODE"))
+            decoded = decode_mode(d, stage);
+        else if (next_is(d, "ACL"))
+            decoded = decode_acl(d, stage);
+        else if (next_is(d, "SLOTS"))
+            decoded = decode_slots(d, stage);
+        else if (next_is(d, "LIMITS"))
+            decoded = decode_limits(d, stage);
+        else if (next_is(d, "ONCE"))
+            stage->once = true, d->at++;
+        else
+            return true;
+        if (!decoded) return false;
+    }
+}
+
 static bool decode(decoder *d, RedisModuleCtx *ctx, gears_stage *stage) {
     if (!next_text(d, "stage id", &stage->id)) return false;
     if (strlen(stage->id) > MAX_ID) return refuse(d, "GEARSSTAGE argument 1: the id is too long");
     if (!decode_version(d, "VERSION", "gearsql", GEARS_VERSION)) return false;
     if (!decode_version(d, "DUCKDB", "duckdb", gears_version_of_duckdb())) return false;
-    while (next_is(d, "MODE") || next_is(d, "ACL") || next_is(d, "SLOTS"))
-        if (!(next_is(d, "MODE")  ? decode_mode(d, stage)
-              : next_is(d, "ACL") ? decode_acl(d, stage)
-                                  : decode_slots(d, stage)))
-            return false;
+    if (!decode_options(d, stage)) return false;
     stage->scans = calloc(MAX_SCANS, sizeof *stage->scans);
     if (stage->scans == NULL) return refuse(d, "GEARSLIMIT out of memory");
     while (next_is(d, "SCAN")) {

@@ -13,6 +13,7 @@
 #include "lock.h"
 #include "scan.h"
 #include "snapshot.h"
+#include "stage_limits.h"
 
 enum { FRAME_BYTES = 1 << 20, TIMER_SLACK_NS = 1000 };
 
@@ -42,11 +43,19 @@ typedef struct execution {
     bool has_result;
     struct ArrowSchema schema;
     gears_buffer frame;
+    uint64_t kept; /* bytes of the frame that count among those kept */
 } execution;
 
 size_t gears_worker_count(void) {
     pthread_mutex_lock(&mutex);
     size_t count = workers;
+    pthread_mutex_unlock(&mutex);
+    return count;
+}
+
+size_t gears_worker_queued(void) {
+    pthread_mutex_lock(&mutex);
+    size_t count = queue_length;
     pthread_mutex_unlock(&mutex);
     return count;
 }
@@ -66,7 +75,7 @@ static void fail_with_duckdb(gears_stage *stage, const char *message) {
     char *text = gears_escape(message ? message : "unknown error", strlen(message ? message : "unknown error"), 4096,
                               false);
     bool memory = message != NULL && strstr(message, "Out of Memory Error") != NULL;
-    gears_stage_fail(stage, "%s %s", memory ? "GEARSLIMIT" : "GEARSSQL", text ? text : "out of memory");
+    gears_stage_fail(stage, "%s %s", memory ? "GEARSMEMORY" : "GEARSSQL", text ? text : "out of memory");
     free(text);
 }
 
@@ -113,12 +122,25 @@ static bool write_schema(worker *w, gears_stage *stage, execution *e) {
     return written;
 }
 
+static bool count_shipped(gears_stage *stage, execution *e, uint64_t rows, uint64_t bytes) {
+    e->kept += bytes;
+    return gears_limits_shipped(stage, rows, bytes);
+}
+
+static void free_frame(execution *e) {
+    gears_limits_freed(e->kept);
+    e->kept = 0;
+}
+
 static bool write_chunk(worker *w, gears_stage *stage, execution *e, duckdb_data_chunk chunk) {
     struct ArrowArray array;
     memset(&array, 0, sizeof array);
     if (!check_arrow(stage, duckdb_data_chunk_to_arrow(w->arrow, chunk, &array))) return false;
+    size_t before = e->frame.size;
     bool written = gears_ipc_batch(&e->schema, &array, &e->frame);
-    if (!written) gears_stage_fail(stage, "GEARSSTAGE a result column cannot travel: %s", e->frame.error);
+    if (written) written = count_shipped(stage, e, duckdb_data_chunk_get_size(chunk), e->frame.size - before);
+    if (!written && stage->error == NULL)
+        gears_stage_fail(stage, "GEARSSTAGE a result column cannot travel: %s", e->frame.error);
     if (array.release != NULL) array.release(&array);
     return written;
 }
@@ -132,6 +154,7 @@ static bool write_rows(worker *w, gears_stage *stage, execution *e) {
         if (!written) return false;
         if (e->frame.size < FRAME_BYTES) continue;
         if (!gears_stage_deliver(stage, &e->frame, true)) return false;
+        free_frame(e);
         e->frame.size = 0;
     }
     const char *error = duckdb_result_error(&e->result);
@@ -179,6 +202,7 @@ static void run_stage(worker *w, gears_stage *stage) {
     atomic_fetch_add(&stages_total, 1);
     if (!answered) fail_with_duckdb(stage, "the stage ended without a result");
     gears_stage_deliver(stage, &e.frame, false);
+    free_frame(&e);
     gears_stage_unregister(stage); /* when nobody took the last frame */
     gears_buffer_free(&e.frame);
 }
@@ -290,6 +314,34 @@ bool gears_worker_submit(gears_stage *stage) {
     pthread_mutex_unlock(&mutex);
     if (!accepted) free(entry);
     return accepted;
+}
+
+void gears_worker_drop_cancelled(void) {
+    const gears_buffer nothing = {0};
+    queued *dropped = NULL;
+    pthread_mutex_lock(&mutex);
+    for (queued **link = &first; *link != NULL;) {
+        queued *entry = *link;
+        if (!atomic_load(&entry->stage->cancelled)) {
+            link = &entry->next;
+            continue;
+        }
+        *link = entry->next;
+        if (last == &entry->next) last = link;
+        queue_length--;
+        entry->next = dropped;
+        dropped = entry;
+    }
+    pthread_mutex_unlock(&mutex);
+    while (dropped != NULL) {
+        queued *entry = dropped;
+        dropped = entry->next;
+        gears_stage_fail_cancelled(entry->stage);
+        gears_stage_deliver(entry->stage, &nothing, false);
+        gears_stage_unregister(entry->stage);
+        gears_stage_release(entry->stage);
+        free(entry);
+    }
 }
 
 void gears_worker_drain(unsigned milliseconds) {

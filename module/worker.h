@@ -15,10 +15,14 @@ extern unsigned gears_worker_limit, gears_worker_memory_mb, gears_worker_queue_l
  * Runs on: main thread, which holds the server lock (a thread-safe context is made). */
 bool gears_worker_submit(gears_stage *stage);
 
+/* Answer stages that are cancelled and wait in the queue, without waiting for a worker. Any thread. */
+void gears_worker_drop_cancelled(void);
+
 /* Wait until no worker runs a stage, at most `milliseconds`. Runs on: main thread, at the Shutdown event. */
 void gears_worker_drain(unsigned milliseconds);
 
 size_t gears_worker_count(void);
+size_t gears_worker_queued(void);
 unsigned long long gears_worker_stages_total(void);
 unsigned long long gears_worker_rows_total(void);
 /* Bytes that DuckDB held when a stage last ended; no lock, so INFO may call it. */

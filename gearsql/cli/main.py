@@ -40,6 +40,9 @@ ACL_HELP = "When some keys may not be read: fail, or answer over the others and 
 @click.option(
     "--acl", type=click.Choice(["error", "skip"]), default="error", show_default=True, help=ACL_HELP
 )
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For each statement."
+)
 @click.version_option(VERSION)
 @click.pass_context
 def main(
@@ -51,6 +54,7 @@ def main(
     reader: str,
     scan: str,
     acl: str,
+    timeout: float | None,
 ) -> None:
     """SQL over the hashes of a Redis or Valkey cluster, computed where they live.
 
@@ -68,7 +72,7 @@ def main(
         return
     scripts = [*commands, *map(_read, files or ([] if commands else ["-"]))]
     with errors_to_exits():
-        run_scripts(url, scripts, FORMATS[form], reader, scan, acl)
+        run_scripts(url, scripts, FORMATS[form], reader, scan, acl, timeout)
 
 
 def _read(file: str) -> str:

@@ -20,11 +20,24 @@ from gearsql.sql.statements import DescribeFunction, Explain
 
 
 def run_scripts(
-    url: str | None, scripts: Sequence[str], form: Format, reader: str, scan: str, acl: str
+    url: str | None,
+    scripts: Sequence[str],
+    form: Format,
+    reader: str,
+    scan: str,
+    acl: str,
+    timeout: float | None = None,
 ) -> None:
     """Run all statements in order and print each answer; the first error ends it."""
     modes = cast(ScanMode, scan), cast(AclMode, acl)
-    with connect(url, reader=cast(Wanted, reader), scan=modes[0], acl=modes[1], files=True) as connection:
+    with connect(
+        url,
+        reader=cast(Wanted, reader),
+        scan=modes[0],
+        acl=modes[1],
+        files=True,
+        timeout=timeout,
+    ) as connection:
         for script in scripts:
             for statement in statements(script):
                 with connection.cursor() as cursor:

@@ -7,7 +7,6 @@ shards ship adds up, since it is rows or partial states.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -29,7 +28,6 @@ def dispatch(
     shards: Shards,
     stage: ShardStage,
     stats: StageStats,
-    stage_id: str,
     patience: Patience | None = None,
     session: str = "",
     mode: ScanMode = "sliced",
@@ -42,11 +40,13 @@ def dispatch(
     patience = patience or Patience()
 
     def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
-        connection.send(execute_words(stage_id, stage, session, mode=mode, acl=shards.acl))
+        limits = patience.control.limits()
+        connection.send(execute_words(stage_id, stage, session, None, mode, shards.acl, limits))
         yield from _batches(_StageAnswer(connection, stage_id, stats))
 
+    stage_id = patience.control.new_stage_id()
     if shards.clustered:
-        yield from _by_slots(shards, stage, stats, stage_id, patience, session, mode)
+        yield from _by_slots(shards, stage, stats, patience, session, mode)
     else:
         yield from gather(shards, read, patience.left())
 
@@ -55,7 +55,6 @@ def _by_slots(
     shards: Shards,
     stage: ShardStage,
     stats: StageStats,
-    stage_id: str,
     patience: Patience,
     session: str,
     mode: ScanMode,
@@ -66,12 +65,17 @@ def _by_slots(
     left = ALL_SLOTS
     while left:
         ledger = SlotLedger(shards.all, left)
+        stage_id = patience.control.new_stage_id()
 
         def read(
-            shard: Shard, connection: ShardConnection, ledger: SlotLedger = ledger
+            shard: Shard,
+            connection: ShardConnection,
+            ledger: SlotLedger = ledger,
+            stage_id: str = stage_id,
         ) -> Iterator[pa.RecordBatch]:
             slots = slot_spans(ledger.of[shard])
-            connection.send(execute_words(stage_id, stage, session, slots, mode, shards.acl))
+            limits = patience.control.limits()
+            connection.send(execute_words(stage_id, stage, session, slots, mode, shards.acl, limits))
             answer = _StageAnswer(connection, stage_id, stats)
             yield from _batches(answer)
             ledger.closes(shard, parse_slots(answer.slots_left), connection.ask(*ASK_SLOTS))
@@ -81,10 +85,10 @@ def _by_slots(
         if left != before:
             patience.goes_on()
         if left:
-            patience.trouble = moved(left)
+            patience.trouble = trouble = moved(left)
             waits = patience.settles if ledger.is_moving(left) else patience.heard
             if whole or not waits():
-                raise patience.trouble
+                raise trouble
             shards.refresh()
 
 
@@ -92,18 +96,13 @@ def ask_shard(
     shards: Shards, shard: Shard, stage: ShardStage, timeout: float | None = None, session: str = ""
 ) -> list[pa.RecordBatch]:
     """Return what a stage ships from one shard alone, whatever its slots."""
-    stage_id = new_stage_id()
+    stage_id = shards.control.new_stage_id()
 
     def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
         connection.send(execute_words(stage_id, stage, session))
         yield from _batches(_StageAnswer(connection, stage_id, StageStats()))
 
     return list(gather(shards, read, timeout, [shard]))
-
-
-def new_stage_id() -> str:
-    """Return an id that no other stage has, for GEARSQL.CANCEL and STATUS; the shards of a query share it."""
-    return uuid.uuid4().hex
 
 
 class _StageAnswer:

@@ -15,13 +15,13 @@ from typing import Generic, TypeVar
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.topology import Shard
-from gearsql.errors import CancelledError
+from gearsql.errors import CancelledError, QueryTimeoutError
 
 T = TypeVar("T")
 Read = Callable[[Shard, ShardConnection], Iterator[T]]
 
 QUEUED_PER_SHARD = 4
-CHECK_SECONDS = 0.1
+CHECK_SECONDS = 0.05
 # A stopped server keeps its connections; after so long without a word, others are asked about it.
 SILENT_SECONDS = 2.0
 
@@ -60,10 +60,11 @@ class _Gathering(Generic[T]):
         ]
 
     def items(self) -> Iterator[T]:
-        for thread in self._threads:
-            thread.start()
         left = len(self._threads)
         try:
+            self._shards.control.require()
+            for thread in self._threads:
+                thread.start()
             while left:
                 match self._next():
                     case _End():
@@ -79,8 +80,9 @@ class _Gathering(Generic[T]):
     def _next(self) -> T | _End | BaseException:
         looks = time.monotonic() + SILENT_SECONDS
         while True:
+            self._shards.control.require()
             if self._deadline is not None and time.monotonic() > self._deadline:
-                raise CancelledError("the query's time is up")
+                raise QueryTimeoutError("the query's time is up")
             try:
                 return self._queue.get(timeout=CHECK_SECONDS)
             except Empty:
@@ -102,7 +104,8 @@ class _Gathering(Generic[T]):
         for connection in self._busy.values():
             connection.close()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
     def _work(self, shard: Shard, connection: ShardConnection) -> None:
         """Run on a thread of the shard's own."""

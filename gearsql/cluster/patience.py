@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 
+from gearsql.cluster.control import Control
 from gearsql.cluster.shards import Shards
 from gearsql.errors import (
-    CancelledError,
     Error,
     ShardUnreachableError,
     SlotsMovedError,
@@ -30,18 +30,25 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
 class Patience:
     """One query's: its deadline, and how long it has waited."""
 
-    def __init__(self, timeout: float | None = None) -> None:
-        """`timeout` is the query's, in seconds."""
-        self._began = time.monotonic()
-        self._timeout = timeout
+    def __init__(self, control: Control | None = None) -> None:
+        """`control` is the query's, which knows its time."""
+        self.control = control or Control()
         self._pause = FIRST_PAUSE
         self._since: dict[float, float] = {}
         self._lost = 0
-        self.trouble: Error | None = None
 
     def left(self) -> float | None:
         """Return the seconds until the query's time is up; None: it has no limit."""
-        return None if self._timeout is None else max(0.0, self._began + self._timeout - time.monotonic())
+        return self.control.left()
+
+    @property
+    def trouble(self) -> Error | None:
+        """What keeps the query from its end, if anything does."""
+        return self.control.trouble
+
+    @trouble.setter
+    def trouble(self, error: Error) -> None:
+        self.control.trouble = error
 
     def settles(self) -> bool:
         """Wait a little for slots that move; False when it has been long enough."""
@@ -64,13 +71,9 @@ class Patience:
             return False
         if (left is None or firm) and waited > seconds:
             return False
-        time.sleep(self._pause)
+        self.control.sleep(self._pause)
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
         return True
-
-    def reason(self, cancelled: CancelledError) -> Error:
-        """Return what kept a query that ran out of time from its end: the trouble it was in, if any."""
-        return self.trouble if self.trouble is not None and self.left() == 0.0 else cancelled
 
     def recover(self, shards: Shards, error: Error) -> None:
         """Find the shards anew after `error`, so that the query can run again; raise it if that is no use."""

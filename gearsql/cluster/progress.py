@@ -20,13 +20,13 @@ END_SECONDS = 1.0
 
 
 @contextmanager
-def reported(shards: Shards, stage_id: str, report: Progress | None) -> Iterator[None]:
+def reported(shards: Shards, query_id: str, report: Progress | None) -> Iterator[None]:
     """Call `report` again and again until the block ends; a silent shard ends only the reports."""
     if report is None:
         yield
         return
     stop = Event()
-    thread = Thread(target=_poll, args=(shards, stage_id, report, stop), daemon=True, name="gearsql-progress")
+    thread = Thread(target=_poll, args=(shards, query_id, report, stop), daemon=True, name="gearsql-progress")
     thread.start()
     try:
         yield
@@ -35,12 +35,12 @@ def reported(shards: Shards, stage_id: str, report: Progress | None) -> Iterator
         thread.join(END_SECONDS)
 
 
-def _poll(shards: Shards, stage_id: str, report: Progress, stop: Event) -> None:
+def _poll(shards: Shards, query_id: str, report: Progress, stop: Event) -> None:
     connections: list[ShardConnection] = []
     try:
         while not stop.wait(POLL_SECONDS):
             connections = connections or [shards.open(shard) for shard in shards.all]
-            done, total = _progress(connections, stage_id)
+            done, total = _progress(connections, query_id)
             if not stop.is_set():
                 report(done, total)
     except Error:
@@ -50,7 +50,7 @@ def _poll(shards: Shards, stage_id: str, report: Progress, stop: Event) -> None:
             connection.close()
 
 
-def _progress(connections: list[ShardConnection], stage_id: str) -> tuple[int, int]:
+def _progress(connections: list[ShardConnection], query_id: str) -> tuple[int, int]:
     done = total = 0
     for connection in connections:
         connection.send(("GEARSQL.STATUS",), ("DBSIZE",))
@@ -59,7 +59,7 @@ def _progress(connections: list[ShardConnection], stage_id: str) -> tuple[int, i
         for answer in (status, keys):
             if isinstance(answer, Error):
                 raise answer
-        stages = [stage for stage in parse_status(status).stages if stage.id == stage_id]
+        stages = [stage for stage in parse_status(status).stages if stage.query_id == query_id]
         # A shard whose stage has ended has done all its keys.
         done += sum(stage.rows_scanned for stage in stages) if stages else int(keys)
         total += int(keys)

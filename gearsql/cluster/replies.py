@@ -11,6 +11,7 @@ from gearsql.catalog.hook_errors import hook_error
 from gearsql.catalog.sample import READ_KEYS
 from gearsql.errors import (
     AccessDeniedError,
+    ByteLimitError,
     CancelledError,
     DataError,
     DataReplacedError,
@@ -19,13 +20,18 @@ from gearsql.errors import (
     HookDiedError,
     HookTimeoutError,
     InternalError,
+    MemoryLimitError,
     MisfitError,
     ModuleMissingError,
+    QueryTimeoutError,
+    QueueFullError,
     ResourceLimitError,
+    RowLimitError,
     ShardError,
     ShardUnreachableError,
     SlotsMovedError,
     StageRefusedError,
+    StageSentTwiceError,
     TableShrankError,
     VersionMismatchError,
 )
@@ -72,6 +78,18 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
             return _from_duckdb(shard, unescape(text))
         case "GEARSLIMIT":
             return ResourceLimitError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSROWS":
+            return RowLimitError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSBYTES":
+            return ByteLimitError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSMEMORY":
+            return MemoryLimitError(f"{shard}: {unescape(text).partition(chr(10))[0]}", shard=shard)
+        case "GEARSQUEUE":
+            return QueueFullError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSTWICE":
+            return StageSentTwiceError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSTIME":
+            return QueryTimeoutError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSCANCELLED":
             return CancelledError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSHOOK":
@@ -119,7 +137,7 @@ def _from_duckdb(shard: str, message: str) -> Error:
         case "Conversion Error" | "Out of Range Error" | "Invalid Input Error":
             return DataError(said)
         case "Out of Memory Error":
-            return ResourceLimitError(f"{shard}: {said}", shard=shard)
+            return MemoryLimitError(f"{shard}: {said}", shard=shard)
         case "INTERRUPT Error" | "Interrupt Error":
             return CancelledError(f"{shard}: {said}", shard=shard)
         case "Binder Error" | "Catalog Error" | "Parser Error":

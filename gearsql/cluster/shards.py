@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from redis.crc import key_slot
 
 from gearsql.cluster.connection import Endpoint, ShardConnection
+from gearsql.cluster.control import Control
 from gearsql.cluster.topology import ALONE, Shard, find_shards
 from gearsql.errors import Error, ShardUnreachableError, SlotsMovedError
 from gearsql.plan.stages import AclMode
@@ -33,8 +34,20 @@ class Shards:
         self._endpoint = Endpoint(url, options or {}, timeout)
         self._connections: dict[Shard, ShardConnection] = {}
         self._silent: set[str] = set()
+        self.control = Control()
+        """The statement's that asks at the time."""
         self.all: tuple[Shard, ...] = ()
         self.refresh()
+
+    @contextmanager
+    def serving(self, control: Control) -> Iterator[None]:
+        """Let nothing be asked within the block once the statement is ended."""
+        before, self.control = self.control, control
+        try:
+            with control.stopping(self.close):
+                yield
+        finally:
+            self.control = before
 
     def refresh(self) -> None:
         """Find the shards anew; asks the URL's server, then those known before."""
@@ -68,6 +81,7 @@ class Shards:
 
     def connection(self, shard: Shard) -> ShardConnection:
         """Return the kept connection to a shard, opened anew when it was lost."""
+        self.control.require()
         kept = self._connections.get(shard)
         if kept is None or not kept.is_idle():
             if kept is not None:
@@ -77,6 +91,7 @@ class Shards:
 
     def open(self, shard: Shard) -> ShardConnection:
         """Return a further connection to a shard; the caller closes it."""
+        self.control.require()
         return (
             self._endpoint.open()
             if shard is ALONE or shard == ALONE
@@ -98,8 +113,11 @@ class Shards:
         return lambda key: by_slot[key_slot(key)]
 
     def close(self) -> None:
-        """Close all connections, which ends what runs on them; the next question opens them anew."""
-        for connection in self._connections.values():
+        """Close all connections, which ends what runs on them; the next question opens new ones.
+
+        Any thread may do so.
+        """
+        for connection in list(self._connections.values()):
             connection.close()
         self._connections.clear()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from gearsql.cluster.connection import ShardConnection
-from gearsql.cluster.dispatch import dispatch, new_stage_id
+from gearsql.cluster.dispatch import dispatch
 from gearsql.cluster.gather import gather
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.portable import read_rows
@@ -34,21 +35,24 @@ class Stage:
     progress: Progress | None = None
     session: str = ""
     mode: ScanMode = "sliced"
-    id: str = field(default_factory=new_stage_id)
 
     @property
     def calling(self) -> Calling:
         """What its users' functions belong to that run in this client."""
-        return Calling(self.id, self.stats.add_nulls, self.patience.left)
+        control = self.patience.control
+        return Calling(control.id, self.stats.add_nulls, control.left, control.stopping)
 
     def batches(self, merger: Merger) -> Iterator[pa.RecordBatch]:
         """Yield what the stage ships, at least one batch; closing the iterator ends the stage everywhere."""
-        return self._in_servers() if self.plan.reader == "module" else self._here(merger)
+        measured = self.patience.control.measured
+        measured.stages.append((self.plan.shard.scans[0].table, self.stats))
+        yield from self._in_servers() if self.plan.reader == "module" else self._here(merger)
+        measured.arrived = time.perf_counter()
 
     def _in_servers(self) -> Iterator[pa.RecordBatch]:
-        with reported(self.shards, self.id, self.progress):
+        with reported(self.shards, self.patience.control.id, self.progress):
             shard, how = self.plan.shard, (self.patience, self.session, self.mode)
-            yield from dispatch(self.shards, shard, self.stats, self.id, *how)
+            yield from dispatch(self.shards, shard, self.stats, *how)
 
     def _here(self, merger: Merger) -> Iterator[pa.RecordBatch]:
         with closing(Arrival(self._read())) as rows, rows.faults():

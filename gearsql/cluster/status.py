@@ -15,6 +15,11 @@ class RunningStage:
     rows_scanned: int
     keys_total: int
 
+    @property
+    def query_id(self) -> str:
+        """Of the query that it is a stage of."""
+        return self.id.partition(".")[0]
+
 
 @dataclass(frozen=True)
 class Status:

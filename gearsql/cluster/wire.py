@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import duckdb
@@ -25,14 +25,18 @@ def execute_words(
     slots: Sequence[SlotRange] | None = None,
     mode: ScanMode = "sliced",
     acl: AclMode = "error",
+    limits: Mapping[str, int] | None = None,
 ) -> list[Word]:
     """Return the command that starts a stage; everything in it is data, nothing is quoted.
 
     `slots` are those that the shard counts; None: it is no cluster, all keys count.
     `session` names the one that its hooks run in; without a name it is the user's with these hooks.
+    `limits` are the server's words for them (control.py). The stage runs once, however often it is sent.
     """
     words: list[Word] = ["GEARSQL.EXECUTE", stage_id, "VERSION", VERSION, "DUCKDB", duckdb.__version__]
-    words += ["MODE", mode, "ACL", acl]
+    words += ["MODE", mode, "ACL", acl, "ONCE"]
+    if limits:
+        words += ["LIMITS", len(limits), *(word for limit in limits.items() for word in limit)]
     if slots is not None:
         words += ["SLOTS", len(slots), *(slot for span in slots for slot in span)]
     for scan in stage.scans:

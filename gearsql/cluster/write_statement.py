@@ -46,7 +46,6 @@ class Writes:
     shards: Shards
     tables: Tables
     ask: Ask
-    timeout: float | None = None
     files: bool = False
     _writer: Writer | None = None
 
@@ -94,7 +93,7 @@ class Writes:
     def target(self, table: Table, total: int, progress: Progress | None) -> Target:
         """Return what a statement needs to write; `total` is for progress."""
         report = progress or (lambda done, total: None)
-        patience = Patience(self.timeout)
+        patience = Patience(self.shards.control)
         return Target(self.shards, self.writer, table, patience, lambda done: report(done, max(total, done)))
 
     def _insert(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -28,18 +28,20 @@ def connect(
     scan: ScanMode = "sliced",
     acl: AclMode = "error",
     files: bool = False,
+    limits: Mapping[str, int] | None = None,
     **options: Any,
 ) -> Connection:
     """Connect to a server or cluster by redis://, rediss:// or unix:// URL.
 
     Without `url`: $GEARSQL_URL, or else a server of this connection's own, which ends with it. `reader` says
     who reads the keys: 'module' (in the servers), 'portable' (this client, slower), or 'auto'. `timeout`
-    bounds the shards' part of each query in seconds. `session` names the session that functions in Python run
-    in on each server; else connections of one user share theirs. `scan` says how each server is read:
-    'sliced', in turns between other clients' commands, or 'snapshot', as of one moment. `acl` says
-    what a query does when the user may not read some of a table's keys: 'error', it fails, or 'skip', it
-    answers over the others and a note says how many were left out. `files` allows COPY, which reads
-    and writes this machine's files. Further options are redis-py's.
+    bounds each statement in seconds, unless execute() says otherwise. `session` names the session that
+    functions in Python run in on each server; else connections of one user share theirs. `scan` says how each
+    server is read: 'sliced', in turns between other clients' commands, or 'snapshot', as of one moment. `acl`
+    says what a query does when the user may not read some of a table's keys: 'error', it fails, or 'skip', it
+    answers over the others and a note says how many were left out. `limits` bounds what a query does on each
+    shard: rows, shipped_rows, shipped_bytes. `files` allows COPY, which reads and writes this machine's files.
+    Further options are redis-py's.
     """
     url = url or os.environ.get("GEARSQL_URL")
     server = Cluster(1) if url is None else None
@@ -53,6 +55,7 @@ def connect(
             scan=scan,
             acl=acl,
             files=files,
+            limits=limits,
         )
         return Connection(engine, server)
     except BaseException:
@@ -96,9 +99,16 @@ class Connection:
         """Return a new cursor."""
         return Cursor(self)
 
-    def execute(self, operation: str, parameters: Any = None, *, scan: ScanMode | None = None) -> Cursor:
-        """Return a new cursor that has executed the statement."""
-        return self.cursor().execute(operation, parameters, scan=scan)
+    def execute(
+        self,
+        operation: str,
+        parameters: Any = None,
+        *,
+        scan: ScanMode | None = None,
+        timeout: float | None = None,
+    ) -> Cursor:
+        """Return a new cursor that has executed the statement; options as in Cursor.execute()."""
+        return self.cursor().execute(operation, parameters, scan=scan, timeout=timeout)
 
     def create_function(
         self, function: Callable[..., Any], name: str | None = None, *, replace: bool = False, **options: Any

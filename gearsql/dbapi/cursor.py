@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from gearsql.answer import Answer
+from gearsql.cluster.control import Control
 from gearsql.cluster.progress import Progress
 from gearsql.dbapi.rows import Rows
 from gearsql.errors import InterfaceError, Warning
@@ -32,6 +33,9 @@ class Cursor:
         """What a statement's answer does not tell, such as values read as NULL; PEP 249's extension."""
         self.progress: Progress | None = None
         """Called with (keys done, keys in all) while a query runs, on another thread."""
+        self.query_id: str | None = None
+        """Of the statement that runs or ran last, as GEARSQL.STATUS shows it and GEARSQL.CANCEL takes it."""
+        self._control: Control | None = None
         self._answer: Answer | None = None
         self._rows: Rows | None = None
         self._closed = False
@@ -55,26 +59,42 @@ class Cursor:
         parameters: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
         scan: ScanMode | None = None,
+        timeout: float | None = None,
     ) -> Self:
         """Run a statement: `?` takes its values from a sequence, `$name` from a mapping.
 
         `scan` is how this statement reads the servers: 'sliced' or 'snapshot'; None: as the connection says.
+        `timeout` bounds it in seconds, in place of the connection's; math.inf: no limit.
         """
         self._require_open()
+        engine = self.connection.engine
         self._answer, self._rows = None, None
         self.messages.clear()
-        self._answer = self.connection.engine.run(operation, parameters, self.progress, scan)
+        control = self._begin(timeout)
+        self._answer = engine.run(operation, parameters, self.progress, scan, control)
         self.messages += [(Warning, Warning(note)) for note in self._answer.notes]
         if self._answer.table is not None:
             self._rows = Rows(self._answer.table, [column.type for column in self._answer.columns])
         return self
+
+    def _begin(self, timeout: float | None) -> Control:
+        self._control = control = self.connection.engine.control(timeout)
+        self.query_id = control.id
+        return control
+
+    def cancel(self) -> None:
+        """End the running statement on all shards, from another thread: execute() raises CancelledError."""
+        if self._control is not None:
+            self._control.cancel()
 
     def executemany(self, operation: str, seq_of_parameters: Sequence[Any]) -> None:
         """Run an INSERT, UPDATE or DELETE for each set of parameters; rows of VALUES go together."""
         self._require_open()
         self._answer, self._rows = None, None
         self.messages.clear()
-        self._answer = self.connection.engine.run_many(operation, list(seq_of_parameters), self.progress)
+        engine = self.connection.engine
+        control = self._begin(None)
+        self._answer = engine.run_many(operation, list(seq_of_parameters), self.progress, control)
 
     def fetchone(self) -> Row | None:
         """Return the next row, None after the last."""

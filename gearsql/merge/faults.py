@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-from gearsql.errors import DataError, InternalError, ResourceLimitError
+from gearsql.errors import DataError, InternalError, MemoryLimitError
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def named_faults() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        raise ResourceLimitError(f"the merge needs more memory: {error}") from error
+        raise MemoryLimitError(f"the merge needs more memory: {error}") from error
     except duckdb.DataError as error:
         raise DataError(str(error)) from error
     except duckdb.InvalidInputException as error:

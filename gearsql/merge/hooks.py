@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from gearsql.catalog.function import Function
 from gearsql.catalog.hook_types import HookType, ListOf, Plain, StructOf, parse_hook_type
-from gearsql.errors import CancelledError, DataError, InternalError
+from gearsql.errors import CancelledError, DataError, InternalError, QueryTimeoutError
 from gearsql.merge.values import to_arrow, to_python
 from gearsql.sql.hooks import MERGE, ROW, STATE, WHOLE, Hooks
 from gearsql.sql.stubs import register, signatures
@@ -55,16 +55,22 @@ def _ignore(_: int) -> None:
     pass
 
 
+def _unwatched(_: Callable[[], object]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Calling:
     """What calls belong to: a query, by its id; `nulls` is told the rows that ON ERROR NULL made NULL.
 
-    `left` gives the seconds until the query's time is up, None if it has no limit.
+    `left` gives the seconds until the query's time is up, None if it has no limit. `stopping` has what it is
+    given called if the query is ended within its block.
     """
 
     query: str = ""
     nulls: Callable[[int], None] = _ignore
     left: Callable[[], float | None] = lambda: None
+    stopping: Callable[[Callable[[], object]], AbstractContextManager[None]] = _unwatched
 
 
 class HookRunner:
@@ -104,13 +110,17 @@ class HookRunner:
                 self.close()
 
             try:
-                with _interrupts(stop) as interrupted, _deadline(stop, calling.left()) as late:
+                with (
+                    calling.stopping(stop),
+                    _interrupts(stop) as interrupted,
+                    _deadline(stop, calling.left()) as late,
+                ):
                     yield
             except BaseException as error:
                 if interrupted:
                     raise KeyboardInterrupt from None
                 if late.is_set():
-                    raise CancelledError("the query's time is up") from None
+                    raise QueryTimeoutError("the query's time is up") from None
                 # DuckDB passes over some failures: of constants that it folds, inside TRY.
                 if run.error is None or _CALL_FAILED not in str(error):
                     raise

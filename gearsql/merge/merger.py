@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -64,7 +64,12 @@ class Merger:
             else:
                 hooks = plan.merge.hooks
                 running = self._hooks.running(hooks, calling, _named(plan, plan.merge))
-                with running, self._database.cursor() as cursor, arrival.faults(), named_faults():
+                with (
+                    running,
+                    self._cursor(calling) as cursor,
+                    arrival.faults(),
+                    named_faults(),
+                ):
                     table = _run(cursor, plan.shard, plan.merge, plan.columns, arrival)
             arrival.drain()
         return table.rename_columns([column.name for column in plan.columns])
@@ -74,7 +79,7 @@ class Merger:
         merge = plan.merge
         assert merge is not None
         running = self._hooks.running(merge.hooks, calling)
-        with running, self._database.cursor() as cursor, named_faults():
+        with running, self._cursor(calling) as cursor, named_faults():
             answer = cursor.sql(bindable(merge.sql, merge.hooks))
             return _typed(answer, merge, plan.columns)
 
@@ -90,10 +95,16 @@ class Merger:
         """
         called = hooks_in(stage.sql, stage.hooks)
         running = self._hooks.running(called, calling)
-        with running, self._database.cursor() as cursor, named_faults():
+        with running, self._cursor(calling) as cursor, named_faults():
             for index, relation in enumerate(relations):
                 cursor.register(f"scan_{index}", relation)
             yield from _at_least_one(cursor.sql(bindable(stage.sql, called)).to_arrow_reader())
+
+    @contextmanager
+    def _cursor(self, calling: Calling) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a cursor that is interrupted when the query is ended."""
+        with self._database.cursor() as cursor, calling.stopping(cursor.interrupt):
+            yield cursor
 
 
 def _process() -> Sandbox:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gearsql.errors import Error, NotSupportedError, Position, SqlSyntaxError
+from gearsql.errors import Error, Position, SqlSyntaxError
 from gearsql.sql.ddl import parse_ddl
 from gearsql.sql.ddl_copy import parse_copy
 from gearsql.sql.ddl_view import is_view_statement, parse_view
@@ -35,7 +35,8 @@ def parse(text: str) -> Statement:
     if word in WRITES:
         return parse_write(text, parse_query)
     if word == "EXPLAIN":
-        return Explain(text, parse_query(text, _after_explain(text)))
+        query, analyze = _after_explain(text)
+        return Explain(text, parse_query(text, query), analyze)
     return parse_query(text, text)
 
 
@@ -46,12 +47,13 @@ def _check_characters(text: str) -> None:
         raise SqlSyntaxError(f"no text can hold {bad[0]!r}", position=Position(*bad.span()), text=text)
 
 
-def _after_explain(text: str) -> str:
-    """Blank the word out, so that all positions stay."""
-    word, following = first_word(text), tokens(text)[1:]
-    if following and following[0].text.upper() == "ANALYZE":
-        raise NotSupportedError("EXPLAIN ANALYZE is not supported", position=following[0].position, text=text)
-    return text[: word.position.start] + " " * len(word.text) + text[word.position.end :]
+def _after_explain(text: str) -> tuple[str, bool]:
+    """Blank EXPLAIN [ANALYZE] out, so that all positions stay; returns whether ANALYZE is there."""
+    words = tokens(text)[:2]
+    analyze = len(words) == 2 and words[1].text.upper() == "ANALYZE"
+    for word in words if analyze else words[:1]:
+        text = text[: word.position.start] + " " * len(word.text) + text[word.position.end :]
+    return text, analyze
 
 
 def parse_query(text: str, query: str) -> Query:

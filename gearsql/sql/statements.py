@@ -111,10 +111,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Explain:
-    """EXPLAIN query; the query's positions point into the same text."""
+    """EXPLAIN query; the query's positions point into the same text. With ANALYZE it runs."""
 
     text: str
     query: Query
+    analyze: bool = False
 
 
 Named = tuple[str, Position]

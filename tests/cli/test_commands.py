@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from gearsql.embedded import Cluster
+from tests.module.raw import status
 
 Gearsql = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -205,8 +206,7 @@ def test_ctrl_c_ends_a_query_here_and_in_the_servers(one_server: Cluster, reader
 
 
 def _stages_running(client: redis.Redis) -> int:
-    status = client.execute_command("GEARSQL.STATUS")
-    return int(status[status.index(b"stages_running") + 1])
+    return int(status(client)["stages_running"])
 
 
 def test_the_module_line_loads_the_module(gearsql: Gearsql) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 import gearsql
 from gearsql.catalog.table import KEY_COLUMN, Column, FieldSource, Glob
-from gearsql.cluster.dispatch import dispatch, new_stage_id
+from gearsql.cluster.control import Control
+from gearsql.cluster.dispatch import dispatch
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.presence import choose_reader
 from gearsql.cluster.progress import reported
@@ -65,7 +66,7 @@ def run(
     shards: Shards, sql: str, *columns: Column, timeout: float | None = None
 ) -> tuple[pa.Table, StageStats]:
     stats = StageStats()
-    batches = list(dispatch(shards, stage(sql, *columns), stats, new_stage_id(), Patience(timeout)))
+    batches = list(dispatch(shards, stage(sql, *columns), stats, Patience(Control(timeout))))
     return pa.Table.from_batches(batches), stats
 
 
@@ -124,7 +125,7 @@ def test_time_that_is_up_ends_the_stages(shards: Shards) -> None:
 
 def test_an_answer_that_nobody_reads_on_is_freed(shards: Shards) -> None:
     everything = stage("SELECT n, repeat('x', 1000) AS x FROM scan_0", N)
-    batches = dispatch(shards, everything, StageStats(), new_stage_id())
+    batches = dispatch(shards, everything, StageStats())
     next(batches)
     batches.close()
     assert_idle(shards)
@@ -143,10 +144,10 @@ def status(shards: Shards, index: int) -> tuple[object, ...]:
 
 def test_progress_ends_with_the_query(shards: Shards) -> None:
     reports: list[tuple[int, int]] = []
-    stage_id = new_stage_id()
-    with reported(shards, stage_id, lambda done, total: reports.append((done, total))):
+    patience = Patience()
+    with reported(shards, patience.control.id, lambda done, total: reports.append((done, total))):
         slow = stage("SELECT sum(hash(concat(n, r))) AS s FROM scan_0, range(1000) AS t(r)", N)
-        list(dispatch(shards, slow, StageStats(), stage_id))
+        list(dispatch(shards, slow, StageStats(), patience))
     assert all(done <= total for done, total in reports)
     assert all(total >= ROWS for _, total in reports)
 
@@ -164,7 +165,7 @@ def test_a_shard_killed_while_it_works_is_named() -> None:
         slow = ShardStage(
             (Scan("k", Glob(b"k:*"), (N,)),), "SELECT n, repeat('x', 100000) AS x FROM scan_0, range(1000)"
         )
-        batches = dispatch(shards, slow, StageStats(), new_stage_id())
+        batches = dispatch(shards, slow, StageStats())
         next(batches)
         cluster.kill(1)
         with pytest.raises(ShardUnreachableError, match=str(cluster.ports[1])):

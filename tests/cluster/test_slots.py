@@ -10,6 +10,7 @@ import pytest
 import redis
 
 import gearsql
+from gearsql.cluster.control import Control
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.replies import error_from_reply
 from gearsql.cluster.slots import (
@@ -199,7 +200,7 @@ def test_what_a_shard_says_of_its_slots_is_no_end(code: str) -> None:
 
 
 def test_a_query_waits_no_longer_than_its_time() -> None:
-    patience = Patience(0.05)
+    patience = Patience(Control(0.05))
     while patience.settles():
         pass
     left = patience.left()

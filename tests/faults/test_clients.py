@@ -21,6 +21,7 @@ from tests.faults.scene import (
     wait_until_busy,
     wait_until_idle,
 )
+from tests.module.raw import status
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -75,8 +76,7 @@ def test_a_stage_cancelled_by_an_operator_is_an_error(slow_shards: Cluster) -> N
     query = Background(slow_shards.url, COUNT)
     wait_until_busy(slow_shards)
     with slow_shards.client(1) as client:
-        told = client.execute_command("GEARSQL.STATUS")
-        (stage,) = told[told.index(b"stages") + 1]
+        (stage,) = status(client)["stages"]
         assert client.execute_command("GEARSQL.CANCEL", stage[stage.index(b"id") + 1]) == 1
     with pytest.raises(CancelledError, match=str(slow_shards.ports[1])):
         query.end()

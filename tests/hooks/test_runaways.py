@@ -17,6 +17,7 @@ from gearsql.errors import CancelledError, FunctionDefinitionError, HookError, H
 from tests.faults.scene import Background, another_process, stages, wait_until
 from tests.hooks.conftest import drop_all
 from tests.hooks.scene import OPTIONS, ROWS, define, fill, rows, value
+from tests.module.raw import status
 
 TIMEOUT_MS = 1200
 ENDLESS = {
@@ -182,7 +183,7 @@ def test_gearsql_cancel_ends_a_hook_within_a_second(
     wait_until_hooks_run(patient)
     begun = time.monotonic()
     with patient.client(1) as client:
-        (stage,) = client.execute_command("GEARSQL.STATUS")[-1]
+        (stage,) = status(client)["stages"]
         assert client.execute_command("GEARSQL.CANCEL", stage[1]) == 1
     with pytest.raises(CancelledError):
         query.end()

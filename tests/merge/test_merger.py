@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import duckdb
@@ -10,9 +11,18 @@ import pyarrow as pa
 import pytest
 
 from gearsql.catalog.table import Column, FieldSource, Glob
-from gearsql.errors import DatabaseError, DataError, InternalError, ShardError
+from gearsql.cluster.control import Control
+from gearsql.errors import (
+    CancelledError,
+    DatabaseError,
+    DataError,
+    InternalError,
+    QueryTimeoutError,
+    ShardError,
+)
 from gearsql.merge.arrival import empty_batch
 from gearsql.merge.database import open_database
+from gearsql.merge.hooks import Calling
 from gearsql.merge.merger import Merger
 from gearsql.plan.stages import GearsPlan, MergeStage, Scan, ShardStage
 from gearsql.sql.bound import ResultColumn
@@ -204,3 +214,19 @@ def test_the_locks_hold_on_cursors_as_well(monkeypatch: pytest.MonkeyPatch) -> N
         assert cursor.execute(f"SELECT {settings}").fetchall() == [("UTC", False)]
         with pytest.raises(duckdb.Error, match="locked"):
             cursor.execute("SET TimeZone = 'Asia/Tokyo'")
+
+
+@pytest.mark.parametrize("ends", ["cancel", "time"])
+def test_a_merge_that_takes_long_is_interrupted(merger: Merger, ends: str) -> None:
+    endless = MergeStage("shipped", "SELECT sum(s0 * r.range) FROM shipped, range(1000000000000) r")
+    control = Control(0.3 if ends == "time" else None)
+    calling = Calling(control.id, stopping=control.stopping)
+    if ends == "cancel":
+        threading.Timer(0.3, control.cancel).start()
+    begun = time.monotonic()
+    with pytest.raises(CancelledError) as caught, control.running():
+        merger.merge(plan(endless, ("s", "HUGEINT")), [batch(1, 2)], calling)
+    assert time.monotonic() - begun < 2
+    assert isinstance(caught.value, QueryTimeoutError) == (ends == "time")
+    answer = merger.merge(plan(SUM, ("sum(a)", "HUGEINT")), [batch(1, 2)])
+    assert sum_in(answer) == 3

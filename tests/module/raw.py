@@ -51,10 +51,12 @@ def execute_words(
     version: str = VERSION,
     engine: str = duckdb.__version__,
     mode: str = "sliced",
+    options: Sequence[Word] = (),
 ) -> list[Word]:
-    """The whole command."""
+    """The whole command; `options` are LIMITS …, ONCE."""
     words = [word for scan in scans for word in scan.words()]
-    return ["GEARSQL.EXECUTE", stage, "VERSION", version, "DUCKDB", engine, "MODE", mode, *words, "SQL", sql]
+    head = ["GEARSQL.EXECUTE", stage, "VERSION", version, "DUCKDB", engine, "MODE", mode]
+    return [*head, *options, *words, "SQL", sql]
 
 
 @dataclass
@@ -78,8 +80,14 @@ def stats_of(flat: Sequence[Any]) -> dict[str, int]:
 
 
 def status(client: redis.Redis) -> dict[str, Any]:
-    flat = client.execute_command("GEARSQL.STATUS")
-    return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+    """GEARSQL.STATUS, whatever the protocol; stages are flat lists."""
+    told = _pairs(client.execute_command("GEARSQL.STATUS"))
+    told[b"stages"] = [[word for pair in _pairs(stage).items() for word in pair] for stage in told[b"stages"]]
+    return {name.decode(): value for name, value in told.items()}
+
+
+def _pairs(reply: Any) -> dict[Any, Any]:
+    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
 
 
 def run(client: redis.Redis, sql: str, *scans: Scan, stage: str = "q", mode: str = "sliced") -> Answer:

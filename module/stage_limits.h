@@ -1,0 +1,26 @@
+/* Bounds of one stage: its time, the rows that it reads, the rows and bytes that it ships. A query names its own, the
+ * server's are module arguments; the tighter one holds. And stages that may run only once. */
+#ifndef GEARS_STAGE_LIMITS_H
+#define GEARS_STAGE_LIMITS_H
+
+#include "stage.h"
+
+/* Module arguments; 0: no bound. */
+extern unsigned gears_limits_time_ms, gears_limits_rows, gears_limits_shipped_rows, gears_limits_shipped_mb,
+    gears_limits_frames_mb;
+
+/* Give the stage the server's bounds where they are tighter, and see to its deadline.
+ * Runs on: main thread, when the stage is accepted. */
+void gears_limits_start(RedisModuleCtx *ctx, gears_stage *stage);
+
+/* Count rows that were read, or rows and bytes of a frame. False, with the stage failed: too many.
+ * Runs on: worker threads. Takes no lock. */
+bool gears_limits_scanned(gears_stage *stage, uint64_t rows);
+bool gears_limits_shipped(gears_stage *stage, uint64_t rows, uint64_t bytes);
+/* The frame is with its client, or thrown away: it does not count as kept any more. Runs on: worker threads. */
+void gears_limits_freed(uint64_t bytes);
+
+/* True if this user had no stage of this id here lately (4,096 stages); it has one now. Runs on: main thread. */
+bool gears_limits_first_time(const gears_stage *stage);
+
+#endif

@@ -132,7 +132,11 @@ def test_a_query_that_waits_for_a_failover_is_ended() -> None:
         gearsql.connect(cluster.url) as connection,
     ):
         cursor = connection.execute('SELECT count(*) FROM "none:*"')
-        cluster.kill(0)
+        shards = connection.engine._shards
+        while not all(shard.replicas for shard in shards.all):
+            time.sleep(0.1)
+            shards.refresh()
+        cluster.kill(1)
         with running(cursor, 'SELECT count(*) FROM "none:*"') as raised:
             time.sleep(0.5)
             assert not raised

@@ -40,8 +40,8 @@ def connect(
     server is read: 'sliced', in turns between other clients' commands, or 'snapshot', as of one moment. `acl`
     says what a query does when the user may not read some of a table's keys: 'error', it fails, or 'skip', it
     answers over the others and a note says how many were left out. `limits` bounds what a query does on each
-    shard: rows, shipped_rows, shipped_bytes. `files` allows COPY, which reads and writes this machine's files.
-    Further options are redis-py's.
+    shard: rows, shipped_rows, shipped_bytes. `files` allows COPY, which reads and writes files of this
+    machine. Further options are redis-py's.
     """
     url = url or os.environ.get("GEARSQL_URL")
     server = Cluster(1) if url is None else None

@@ -66,13 +66,15 @@ static const char *forbids(gears_stage *stage, RedisModuleCtx *ctx, bool *passes
     int flags = RedisModule_GetContextFlags(ctx);
     *passes = true;
     if (current != NULL) return "another query has the server's snapshot";
-    if (gears_lock_now() < rests_until || ticks == ticked)
-        return "the last snapshot was a moment ago, and they may take a fifth of the time";
-    *passes = false;
+    *passes = false; /* as far as a query would wait for */
     if (flags & REDISMODULE_CTX_FLAGS_ACTIVE_CHILD)
         return "the server is saving, rewriting its append-only file, or sending its data to another";
     if (stage->slots != NULL && stage->slots->by_slot) return "slots move, or moved a moment ago";
     if (flags & REDISMODULE_CTX_FLAGS_REPLICA_IS_TRANSFERRING) return "the server gets its data from its primary";
+    if (gears_lock_now() < rests_until || ticks == ticked) {
+        *passes = true;
+        return "the last snapshot was a moment ago, and they may take a fifth of the time";
+    }
     if (says(ctx, "persistence", "aof_rewrite_scheduled", "1")) return "a rewrite of the append-only file is due";
     return has_waiting_replica(ctx) ? "a replica waits for the server's data" : NULL;
 }

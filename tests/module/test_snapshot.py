@@ -386,3 +386,40 @@ def test_a_snapshot_does_not_grow_old() -> None:
         assert gone_within(child, 1)
         with pytest.raises(redis.ResponseError, match="GEARSLIMIT the snapshot grew too old"):
             rest(client, stage)
+
+
+# ---- rights, fields that expire, words ----
+
+
+def test_the_child_obeys_the_users_key_patterns(client: redis.Redis, server: Cluster) -> None:
+    client.hset("user:1", "age", 1)
+    client.hset("user:secret", "age", 2)
+    client.acl_setuser("partly", enabled=True, nopass=True, keys=["user:1*"], commands=["+@all"], reset=True)
+    try:
+        with connect(server, username="partly", password="x") as partly:
+            assert snapshot(partly, "SELECT age FROM scan_0", Scan("user:1*")).rows == [(1,)]
+            with pytest.raises(redis.ResponseError, match="no right to read all of the keys"):
+                snapshot(partly, "SELECT age FROM scan_0")
+    finally:
+        client.acl_deluser("partly")
+
+
+def test_a_field_that_expires_after_the_fork_is_read() -> None:
+    with Cluster(1) as server, connect(server) as client:
+        fill(client, 400, "x" * 40_000)
+        for i in range(400):
+            client.execute_command("HPEXPIRE", f"user:{i}", 1500, "FIELDS", 1, "age")
+        words = execute_words("SELECT city, age FROM scan_0", Scan(), stage="fields", mode="snapshot")
+        frame, more, _ = client.execute_command(*words)
+        frames = [frame]
+        time.sleep(1.6)
+        while more:
+            frame, more, _ = client.execute_command("GEARSQL.FETCH", "fields")
+            frames.append(frame)
+        table = pa.ipc.open_stream(io.BytesIO(b"".join(frames))).read_all()
+        assert sorted(table["age"].to_pylist()) == list(range(400))
+
+
+def test_a_mode_that_is_none_is_refused(client: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError, match="GEARSSTAGE argument 7 must be sliced"):
+        run(client, "SELECT 1", mode="whole")

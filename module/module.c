@@ -1,8 +1,10 @@
 /* The module's door: OnLoad, its arguments, and the server's events. Everything here runs on the main thread. */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "duckdb_api.h"
@@ -28,6 +30,13 @@ static void on_client_change(RedisModuleCtx *ctx, RedisModuleEvent event, uint64
     gears_stage_cancel_client(((RedisModuleClientInfoV1 *)data)->id, "the client is gone");
 }
 
+/* Runs at exit() before the libraries' destructors, which it skips: a worker is still inside DuckDB. The server has saved
+ * and closed all that is its own by then. */
+static void leave(int status, void *data) {
+    (void)data;
+    _exit(status);
+}
+
 /* After this the server tears itself down: no worker may take the lock again, nor be inside DuckDB when the
  * libraries' destructors run. Workers hold no lock that this thread waits for. */
 static void on_shutdown(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
@@ -35,7 +44,7 @@ static void on_shutdown(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t su
     gears_lock_stop();
     gears_session_stop_all();
     gears_stage_cancel_all("the server shuts down");
-    gears_worker_drain(DRAIN_MS);
+    if (!gears_worker_drain(DRAIN_MS)) on_exit(leave, NULL);
 }
 
 /* ---- load ----------------------------------------------------------------------------------------------------- */

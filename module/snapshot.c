@@ -52,7 +52,7 @@ static bool has_waiting_replica(RedisModuleCtx *ctx) {
     RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "replication");
     bool waits = false;
     for (int i = 0; i < MOST_REPLICAS && !waits; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "slave%d", i);
         const char *told = RedisModule_ServerInfoGetFieldC(info, name);
         if (told == NULL) break;

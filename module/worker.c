@@ -344,7 +344,7 @@ void gears_worker_drop_cancelled(void) {
     }
 }
 
-void gears_worker_drain(unsigned milliseconds) {
+bool gears_worker_drain(unsigned milliseconds) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += milliseconds / 1000;
@@ -353,5 +353,7 @@ void gears_worker_drain(unsigned milliseconds) {
     pthread_mutex_lock(&mutex);
     int waited = 0;
     while (idle < workers && waited != ETIMEDOUT) waited = pthread_cond_timedwait(&drained, &mutex, &until);
+    bool all = idle == workers;
     pthread_mutex_unlock(&mutex);
+    return all;
 }

@@ -18,8 +18,8 @@ bool gears_worker_submit(gears_stage *stage);
 /* Answer stages that are cancelled and wait in the queue, without waiting for a worker. Any thread. */
 void gears_worker_drop_cancelled(void);
 
-/* Wait until no worker runs a stage, at most `milliseconds`. Runs on: main thread, at the Shutdown event. */
-void gears_worker_drain(unsigned milliseconds);
+/* Wait until no worker runs a stage, at most `milliseconds`; false: one still does. Main thread, at the Shutdown event. */
+bool gears_worker_drain(unsigned milliseconds);
 
 size_t gears_worker_count(void);
 size_t gears_worker_queued(void);

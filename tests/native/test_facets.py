@@ -5,7 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.fuzz import native
+
+# All of the module is compiled for it.
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_the_account_of_slots_and_of_repeated_keys() -> None:

@@ -7,6 +7,9 @@ import pytest
 from tests.fuzz import native, sql
 from tests.fuzz.seeds import SEEDS
 
+# All of the module is compiled for it.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def built() -> None:

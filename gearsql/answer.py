@@ -21,6 +21,16 @@ class Answer:
     """The rows that a statement wrote; -1 if it is none that writes."""
 
 
+def regrouped(columns: Sequence[ResultColumn], heads: Sequence[Sequence[str]], row: pa.Table) -> Answer:
+    """Return an answer of one row as many: each begins with texts of its own and goes on with its share."""
+    width = len(columns) - len(heads[0])
+    arrays = [pa.array([head[index] for head in heads], pa.string()) for index in range(len(heads[0]))]
+    for place in range(width):
+        parts = [row.column(start + place) for start in range(0, row.num_columns, width)]
+        arrays.append(pa.chunked_array([chunk for part in parts for chunk in part.chunks]))
+    return Answer(tuple(columns), pa.table(arrays, names=[column.name for column in columns]))
+
+
 def listing(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Answer:
     """Return rows of text as an answer."""
     columns = [pa.array([row[index] for row in rows], pa.string()) for index in range(len(names))]

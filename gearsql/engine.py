@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
-from gearsql.answer import Answer, listing
+from gearsql.answer import Answer, listing, regrouped
 from gearsql.catalog.function import Known
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
@@ -46,7 +47,8 @@ from gearsql.plan.explain import explain
 from gearsql.plan.split import split
 from gearsql.plan.stages import AclMode, GearsPlan, Reader, ScanMode
 from gearsql.sql.bind import Binder
-from gearsql.sql.bound import BoundQuery
+from gearsql.sql.bound import BoundQuery, ResultColumn
+from gearsql.sql.ddl_summarize import COLUMNS, all_columns, summary
 from gearsql.sql.ddl_view import expanded
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse, parse_query
@@ -63,6 +65,7 @@ from gearsql.sql.statements import (
     Insert,
     Query,
     Statement,
+    Summarize,
     Update,
     Values,
 )
@@ -190,16 +193,36 @@ class Engine:
             raise
 
     def _describe_view(self, view: View) -> Answer:
-        query = parse_query(view.text, view.text)
+        columns = self._columns_of(parse_query(view.text, view.text), None)
+        names = [*view.columns, *(column.name for column in columns[len(view.columns) :])]
+        rows = [(name, column.type, "view") for name, column in zip(names, columns, strict=True)]
+        return listing(("column_name", "column_type", "source"), rows)
+
+    def _summarize(
+        self, statement: Summarize, parameters: Parameters, progress: Progress | None, mode: ScanMode
+    ) -> Answer:
+        """Run the aggregates of all columns as one query."""
+        whole = all_columns(statement)
+        try:
+            columns = self._columns_of(parse_query(whole.text, whole.text), parameters)
+        except Error as error:
+            raise whole.locate(error, statement.source) from None
+        composed = summary(statement, columns)
+        try:
+            query = parse_query(composed.text, composed.text)
+            answer = self._run_patiently(query, parameters, progress, mode)
+        except Error as error:
+            raise composed.locate(error, statement.source) from None
+        told = regrouped(COLUMNS, [(column.name, column.type) for column in columns], answer.table)
+        return replace(told, notes=answer.notes)
+
+    def _columns_of(self, query: Query, parameters: Parameters) -> tuple[ResultColumn, ...]:
+        """Bind a query, with the texts of views in it."""
         while True:
             try:
-                _, plan = self._compile(query, None)
-                break
+                return self._compile(query, parameters)[1].columns
             except ViewNamedError as inner:
                 _, query = _with_view(query, inner.view)
-        names = [*view.columns, *(column.name for column in plan.columns[len(view.columns) :])]
-        rows = [(name, column.type, "view") for name, column in zip(names, plan.columns, strict=True)]
-        return listing(("column_name", "column_type", "source"), rows)
 
     def _ask(self, query: Query, parameters: Parameters, table: Table | None) -> Answer:
         """Answer a query of a statement that writes."""
@@ -256,6 +279,8 @@ class Engine:
                 if statement.analyze:
                     lines += self._analyze(statement.query, parameters, progress, patience, mode)
                 return listing(("plan",), [(line,) for line in lines])
+            case Summarize():
+                return self._summarize(statement, parameters, progress, mode)
             case CreateView() | DropView():
                 self._view(statement, mode)
                 return Answer()

@@ -7,6 +7,7 @@ import re
 from gearsql.errors import Error, Position, SqlSyntaxError
 from gearsql.sql.ddl import parse_ddl
 from gearsql.sql.ddl_copy import parse_copy
+from gearsql.sql.ddl_summarize import parse_summarize
 from gearsql.sql.ddl_view import is_view_statement, parse_view
 from gearsql.sql.ddl_write import WRITES, parse_write
 from gearsql.sql.hooks import called_names
@@ -30,6 +31,8 @@ def parse(text: str) -> Statement:
         return parse_view(text, parse_query)
     if word in _OWN:
         return parse_ddl(text)
+    if word == "SUMMARIZE":
+        return parse_summarize(text, parse_query)
     if word == "COPY":
         return parse_copy(text, parse_query)
     if word in WRITES:

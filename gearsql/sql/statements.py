@@ -236,8 +236,17 @@ class Copy:
     options: CopyOptions
 
 
+@dataclass(frozen=True)
+class Summarize:
+    """SUMMARIZE; `source` is the span of the table's name, or of `query`."""
+
+    text: str
+    source: Position
+    query: Query | None
+
+
 ViewStatement = CreateView | DropView
 WriteStatement = Insert | Update | Delete | Copy
 TableStatement = CreateTable | DropTable | ShowTables | Describe
 FunctionStatement = CreateFunction | DropFunction | ShowFunctions | DescribeFunction
-Statement = TableStatement | FunctionStatement | ViewStatement | WriteStatement | Query | Explain
+Statement = TableStatement | FunctionStatement | ViewStatement | Summarize | WriteStatement | Query | Explain

@@ -128,7 +128,6 @@ def test_explain_keeps_the_places_of_the_whole_text() -> None:
         ("describe 'x'", SqlSyntaxError, "'x'"),
         ("drop table x; drop table y", ProgrammingError, "drop table y"),
         ("select a from t; select b from t", ProgrammingError, "select b from t"),
-        ("explain analyze select a from t", NotSupportedError, "analyze"),
         ("selec a from t", SqlSyntaxError, "selec"),
         ("select a frm t where x", SqlSyntaxError, "t"),
         ("select 'é' frm t where x", SqlSyntaxError, "t"),

@@ -33,6 +33,7 @@ from gearsql.errors import (
     FunctionChangedError,
     HookError,
     InterfaceError,
+    KeyChangedError,
     MisfitError,
     NotSupportedError,
     ProgrammingError,
@@ -251,7 +252,7 @@ class Engine:
                 if not isinstance(statement, Query | Explain):
                     raise
                 return self._run_view(statement, named.view, parameters, progress, mode)
-            except (SlotsNotCoveredError, ShardUnreachableError, TableShrankError) as error:
+            except (SlotsNotCoveredError, ShardUnreachableError, TableShrankError, KeyChangedError) as error:
                 if not isinstance(statement, Query | Explain):
                     raise
                 patience.recover(self._shards, error)

@@ -15,6 +15,7 @@ Error                       message, position, hint
       │    ├── SlotsNotCoveredError the cluster does not serve every slot
       │    │    └── SlotsMovedError slots moved while the query ran, and went on moving
       │    ├── TableShrankError     keys may have come twice while most were deleted, again and again: shard
+      │    ├── KeyChangedError      a long list's elements moved while it was read, again and again: shard
       │    ├── DataReplacedError    the database was emptied, swapped or loaded anew under the query: shard
       │    ├── ResourceLimitError   a bound of the module or of the query was reached
  │    │    ├── RowLimitError        rows read or shipped
@@ -255,6 +256,10 @@ class DataReplacedError(ShardError):
 
 class TableShrankError(ShardError):
     """So many keys went while the query scanned that others may have come twice: it runs again."""
+
+
+class KeyChangedError(ShardError):
+    """A list changed so while it was read that its elements may have come twice: the query runs again."""
 
 
 class ResourceLimitError(ShardError):

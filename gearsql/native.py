@@ -92,6 +92,16 @@ def glob_match(pattern: bytes, key: bytes) -> bool:
     return bool(_library().gears_pattern_match(pattern, len(pattern), key, len(key)))
 
 
+def json_member(text: bytes, name: bytes) -> bytes | None:
+    """Return a JSON object's member as text, None if missing or null; ValueError if the text is no object."""
+    room = ctypes.create_string_buffer(len(text) + 1)
+    size = ctypes.c_size_t()
+    found = _library().gears_text_member(text, len(text), name, len(name), room, ctypes.byref(size))
+    if found < 0:
+        raise ValueError("no JSON object")
+    return room.raw[: size.value] if found else None
+
+
 _MAX_BYTES = 2**31 - 1  # Arrow's offsets of binary
 
 
@@ -152,6 +162,7 @@ def _library() -> ctypes.CDLL:
         "gears_cast_parse_type": (flag, [text, size, pointer]),
         "gears_cast_arrow_width": (size, [pointer]),
         "gears_cast_column": (ctypes.c_int64, [pointer, pointer, flag, pointer]),
+        "gears_text_member": (ctypes.c_int, [text, size, text, size, pointer, pointer]),
         "gears_pattern_captures": (ctypes.c_int64, [pointer, size, pointer, pointer]),
         "gears_pattern_match": (flag, [text, size, text, size]),
     }

@@ -65,6 +65,12 @@ GEARS_EXPORT bool gears_cast_parse_type(const char *name, size_t len, gears_type
 /* Bytes of a value in DuckDB's vectors: 1, 2, 4, 8 or 16; 0 for VARCHAR and BLOB, which have no fixed width. */
 GEARS_EXPORT size_t gears_cast_width(const gears_type *type);
 
+/* Whether a JSON string is read as JSON, quotes and all, not as its characters. */
+static inline bool gears_cast_reads_json(const gears_type *type) {
+    (void)type;
+    return false;
+}
+
 /* Reads the `n` bytes at `s` and writes the value to `slot` in DuckDB's physical layout: BOOLEAN u8; DECIMAL i16 for
  * p <= 4, i32 <= 9, i64 <= 18, else hugeint; DATE i32 days since 1970; TIME and TIMESTAMP i64 microseconds; UUID a
  * hugeint with the top bit flipped. VARCHAR and BLOB are judged only, `slot` may be NULL. `slot` need not be aligned.

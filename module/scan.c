@@ -16,7 +16,9 @@
 #include <strings.h>
 #include <time.h>
 
+#include "elements.h"
 #include "lock.h"
+#include "read.h"
 #include "repeat.h"
 #include "shrink.h"
 #include "snapshot.h"
@@ -44,7 +46,7 @@ typedef struct scan_state {
     RedisModuleCtx *ctx;
     RedisModuleScanCursor *cursor;
     bool exhausted;
-    size_t target_count, field_count; /* the targets that read fields come first */
+    size_t target_count, field_count; /* the targets that read fields, or parts of elements, come first */
     target *targets;
 
     /* Keys that RM_Scan handed over when the chunk was full already; read first in the next turn. */
@@ -63,6 +65,11 @@ typedef struct scan_state {
     bool repeats, begun, knows;
     gears_repeat repeat;
     gears_names known;
+
+    /* Of keys that are no hashes (read.h): the one at hand, and elements of it for which the chunk had no room. */
+    bool by_element;
+    gears_read reader;
+    gears_elements waiting;
 
     /* The turn at hand. */
     RedisModuleUser *user;
@@ -138,13 +145,11 @@ static bool is_null_value(const gears_scan_spec *spec, const char *bytes, size_t
     return false;
 }
 
-static void fail_misfit(scan_state *s, const gears_column *column, RedisModuleString *key, const char *bytes,
+static void fail_misfit(scan_state *s, const char *column, const char *type, gears_slice key, const char *bytes,
                         size_t length) {
-    size_t key_length;
-    const char *key_bytes = RedisModule_StringPtrLen(key, &key_length);
-    char *shown_column = gears_escape(column->name, strlen(column->name), MISFIT_SHOWN, true);
-    char *shown_type = gears_escape(column->type_name, strlen(column->type_name), MISFIT_SHOWN, true);
-    char *shown_key = gears_escape(key_bytes, key_length, MISFIT_SHOWN, true);
+    char *shown_column = gears_escape(column, strlen(column), MISFIT_SHOWN, true);
+    char *shown_type = gears_escape(type, strlen(type), MISFIT_SHOWN, true);
+    char *shown_key = gears_escape(key.data, key.size, MISFIT_SHOWN, true);
     char *shown_value = gears_escape(bytes, length, MISFIT_SHOWN, true);
     if (shown_column && shown_type && shown_key && shown_value)
         gears_stage_fail(s->stage, "GEARSMISFIT column=%s type=%s key=%s value=%s", shown_column, shown_type, shown_key,
@@ -154,7 +159,7 @@ static void fail_misfit(scan_state *s, const gears_column *column, RedisModuleSt
 }
 
 /* Put one value in its place. False: the row is not to be kept (skipped, or the stage failed). */
-static bool put(scan_state *s, target *t, RedisModuleString *key, const char *bytes, size_t length) {
+static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, size_t length) {
     if (s->spec->null_count && is_null_value(s->spec, bytes, length)) {
         set_null(t, s->rows);
         return true;
@@ -166,7 +171,7 @@ static bool put(scan_state *s, target *t, RedisModuleString *key, const char *by
         return true;
     }
     if (s->spec->on_error == GEARS_ON_ERROR_FAIL) {
-        fail_misfit(s, t->column, key, bytes, length);
+        fail_misfit(s, t->column->name, t->column->type_name, key, bytes, length);
         return false;
     }
     s->misfits++;
@@ -174,17 +179,20 @@ static bool put(scan_state *s, target *t, RedisModuleString *key, const char *by
     return s->spec->on_error == GEARS_ON_ERROR_NULL;
 }
 
-static bool put_field(scan_state *s, target *t, RedisModuleString *name, RedisModuleString *value) {
+static bool put_field(scan_state *s, target *t, gears_slice key, RedisModuleString *value) {
     size_t length;
     if (value == NULL) {
         set_null(t, s->rows);
         return true;
     }
     const char *bytes = RedisModule_StringPtrLen(value, &length);
-    return put(s, t, name, bytes, length);
+    return put(s, t, key, bytes, length);
 }
 
-static bool is_field(const gears_column *column) { return column != NULL && column->source == GEARS_SOURCE_FIELD; }
+/* Of a field, or a part of an element; the others come from the key. */
+static bool is_field(const gears_column *column) {
+    return column != NULL && column->source != GEARS_SOURCE_KEY && column->source != GEARS_SOURCE_PLACEHOLDER;
+}
 
 /* An index beyond the columns is that of NO_COLUMN, or of a row's number. */
 static void set_target(scan_state *s, target *t, uint64_t index) {
@@ -195,7 +203,7 @@ static void set_target(scan_state *s, target *t, uint64_t index) {
 /* ---- keys into rows ------------------------------------------------------------------------------------------- */
 
 /* Several fields a call save the look-up of the hash, not that of the field. */
-static bool put_fields(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
+static bool put_fields(scan_state *s, gears_slice name, RedisModuleKey *key) {
     bool keep = true;
     for (size_t i = 0; i < s->field_count && keep; i += 4) {
         RedisModuleString *v[4] = {NULL, NULL, NULL, NULL};
@@ -211,16 +219,85 @@ static bool put_fields(scan_state *s, RedisModuleString *name, RedisModuleKey *k
     return keep;
 }
 
-static bool put_row(scan_state *s, RedisModuleString *name, RedisModuleKey *key, const char *bytes, size_t length) {
-    if (s->field_count > 0 && !put_fields(s, name, key)) return false;
+/* What a row's columns have from its key. */
+static bool put_name(scan_state *s, gears_slice name) {
     for (size_t i = s->field_count; i < s->target_count; i++) {
         target *t = &s->targets[i];
         if (t->column == NULL) continue;
-        gears_slice part = {bytes, length};
+        gears_slice part = name;
         if (t->column->source == GEARS_SOURCE_PLACEHOLDER) part = s->captures[t->column->placeholder];
         if (!put(s, t, name, part.data, part.size)) return false;
     }
     return true;
+}
+
+static bool put_row(scan_state *s, RedisModuleKey *key, gears_slice name) {
+    if (s->field_count > 0 && !put_fields(s, name, key)) return false;
+    return put_name(s, name);
+}
+
+static bool matches(scan_state *s, const char *bytes, size_t length) {
+    if (s->spec->is_template) return gears_pattern_capture(&s->spec->key_template, bytes, length, s->captures);
+    return gears_pattern_glob(&s->spec->glob, bytes, length);
+}
+
+/* ---- elements into rows (read.h) ------------------------------------------------------------------------------ */
+
+static gears_slice key_at_hand(const scan_state *s) { return (gears_slice){s->reader.name, s->reader.name_length}; }
+
+static bool put_element(scan_state *s, const gears_slice *values) {
+    for (size_t i = 0; i < s->field_count; i++) {
+        if (values[i].data == NULL)
+            set_null(&s->targets[i], s->rows);
+        else if (!put(s, &s->targets[i], key_at_hand(s), values[i].data, values[i].size))
+            return false;
+    }
+    return put_name(s, key_at_hand(s));
+}
+
+static bool is_full(void *data) {
+    const scan_state *s = data;
+    return s->rows == s->capacity;
+}
+
+static bool on_element(void *data, const gears_slice *values) {
+    scan_state *s = data;
+    if (!is_full(s)) {
+        if (put_element(s, values)) s->rows++;
+    } else if (!gears_elements_push(&s->waiting, values, s->field_count)) {
+        gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
+        s->failed = true;
+    }
+    return !s->failed;
+}
+
+/* A text that is no JSON object has none of the members. */
+static bool on_no_object(void *data, gears_slice text) {
+    scan_state *s = data;
+    if (s->spec->on_error == GEARS_ON_ERROR_FAIL) {
+        fail_misfit(s, s->targets[0].column->name, "member of a JSON object", key_at_hand(s), text.data, text.size);
+        return false;
+    }
+    s->misfits++;
+    if (s->spec->on_error == GEARS_ON_ERROR_SKIP) return true;
+    for (size_t i = 0; i < s->field_count; i++) s->reader.values[i] = (gears_slice){NULL, 0};
+    return on_element(s, s->reader.values);
+}
+
+/* The key's elements may outlive its name: from then on placeholders are parts of the reader's copy. */
+static void read_elements(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
+    gears_read_begin(&s->reader, s->ctx, name, key);
+    s->failed |= s->reader.failed;
+    if (s->reader.open || s->waiting.count > 0) matches(s, s->reader.name, s->reader.name_length);
+}
+
+/* The elements that wait for a chunk. False: the stage failed. */
+static bool put_waiting(scan_state *s) {
+    while (s->waiting.count > 0 && !is_full(s) && !s->failed) {
+        gears_elements_pop(&s->waiting, s->reader.values, s->field_count);
+        if (put_element(s, s->reader.values)) s->rows++;
+    }
+    return !s->failed;
 }
 
 static bool may_read(scan_state *s, RedisModuleString *name) {
@@ -235,28 +312,28 @@ static bool may_read(scan_state *s, RedisModuleString *name) {
     return false;
 }
 
-static bool matches(scan_state *s, const char *bytes, size_t length) {
-    if (s->spec->is_template) return gears_pattern_capture(&s->spec->key_template, bytes, length, s->captures);
-    return gears_pattern_glob(&s->spec->glob, bytes, length);
-}
-
 /* As of the turn's beginning, or of the snapshot's: by a child's own clock keys would go while it reads. */
 static bool is_expired(const scan_state *s, RedisModuleKey *key) {
     long long at = RedisModule_GetAbsExpire(key);
     return at >= 0 && at < s->now_ms;
 }
 
-/* One key: a row, or not ours. RM_Scan may hand over a key that is logically expired: it is not a row. */
+/* One key: a row, rows of its elements, or not ours. RM_Scan may hand over a key that is logically expired: it is not a
+ * row. */
 static void read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
     size_t length;
     const char *bytes = RedisModule_StringPtrLen(name, &length);
     if (!matches(s, bytes, length)) return;
-    if (RedisModule_KeyType(key) != REDISMODULE_KEYTYPE_HASH) {
+    if (RedisModule_KeyType(key) !=
+        (s->by_element ? gears_read_keytype(s->spec->key_type) : REDISMODULE_KEYTYPE_HASH)) {
         s->skipped++;
         return;
     }
     if (is_expired(s, key) || !may_read(s, name)) return;
-    if (put_row(s, name, key, bytes, length)) s->rows++;
+    if (s->by_element)
+        read_elements(s, name, key);
+    else if (put_row(s, key, (gears_slice){bytes, length}))
+        s->rows++;
 }
 
 static void hold_key(scan_state *s, RedisModuleString *name) {
@@ -283,6 +360,13 @@ static bool is_known(scan_state *s, RedisModuleString *name) {
     return added != GEARS_NAME_NEW;
 }
 
+/* Keys with elements are read when RM_Scan is not under way: a reader may call the server. */
+static bool has_elements(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
+    size_t length;
+    const char *bytes = RedisModule_StringPtrLen(name, &length);
+    return RedisModule_KeyType(key) == gears_read_keytype(s->spec->key_type) && matches(s, bytes, length);
+}
+
 /* RM_Scan's callback. It cannot be told to stop within a bucket, so keys beyond the chunk are held. */
 static void on_key(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *data) {
     scan_state *s = data;
@@ -290,7 +374,7 @@ static void on_key(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey 
     s->seen++;
     if (s->failed || (s->repeat.looking && gears_repeat_has(&s->repeat, name))) return;
     if (s->knows && is_known(s, name)) return;
-    if (s->rows == s->capacity || key == NULL)
+    if (s->rows == s->capacity || key == NULL || (s->by_element && has_elements(s, name, key)))
         hold_key(s, name);
     else
         read_key(s, name, key);
@@ -306,8 +390,22 @@ static void read_named(scan_state *s, RedisModuleString *name) {
     RedisModule_FreeString(NULL, name);
 }
 
+/* Reads on in the key at hand, which was read in part in the turns before. */
+static void read_open(scan_state *s) {
+    RedisModuleString *name = RedisModule_CreateString(NULL, s->reader.name, s->reader.name_length);
+    RedisModuleKey *key = RedisModule_OpenKey(s->ctx, name, REDISMODULE_READ | REDISMODULE_OPEN_KEY_NOTOUCH);
+    bool there = key != NULL && !is_expired(s, key) && may_read(s, name);
+    if (!s->failed) gears_read_go_on(&s->reader, s->ctx, there ? key : NULL);
+    if (key != NULL) RedisModule_CloseKey(key);
+    RedisModule_FreeString(NULL, name);
+    s->failed |= s->reader.failed;
+}
+
 static void read_held(scan_state *s) {
-    while (s->held_count > 0 && s->rows < s->capacity && !s->failed) read_named(s, s->held[--s->held_count]);
+    while (s->held_count > 0 && s->rows < s->capacity && !s->failed && !s->reader.open) {
+        if (s->by_element && !gears_lock_may_stay()) return;
+        read_named(s, s->held[--s->held_count]);
+    }
 }
 
 /* ---- slot by slot --------------------------------------------------------------------------------------------- */
@@ -331,8 +429,9 @@ static bool look_at_slots(scan_state *s) {
         gears_stage_fail(s->stage, "%s", problem);
         return false;
     }
-    if (s->names == NULL || (gears_slot_set_has(&s->slots_now.owned, s->next_slot - 1) &&
-                             s->slots_now.epoch == s->listed_epoch && s->slots_now.primary))
+    bool half_read = s->names != NULL || (slots->by_slot && s->reader.open);
+    if (!half_read || (gears_slot_set_has(&s->slots_now.owned, s->next_slot - 1) &&
+                       s->slots_now.epoch == s->listed_epoch && s->slots_now.primary))
         return true;
     fail_moved(s, s->next_slot - 1);
     return false;
@@ -345,7 +444,7 @@ static void free_names(scan_state *s) {
 
 static void read_names(scan_state *s) {
     size_t count = RedisModule_CallReplyLength(s->names);
-    while (s->names_at < count && s->rows < s->capacity && !s->failed) {
+    while (s->names_at < count && s->rows < s->capacity && !s->failed && !s->reader.open) {
         if (s->names_at % KEYS_PER_LOOK == 0 && !gears_lock_may_stay()) return;
         size_t length = 0;
         RedisModuleCallReply *element = RedisModule_CallReplyArrayElement(s->names, s->names_at++);
@@ -376,12 +475,12 @@ static bool list_next_slot(scan_state *s) {
 }
 
 static void run_turn_by_slot(scan_state *s) {
-    while (s->rows < s->capacity && !s->failed) {
+    while (s->rows < s->capacity && !s->failed && !s->reader.open) {
         if (s->names == NULL && !list_next_slot(s)) break;
         read_names(s);
         if (s->names != NULL) break;
     }
-    s->exhausted = s->names == NULL && s->next_slot == GEARS_SLOT_COUNT;
+    s->exhausted = s->names == NULL && s->next_slot == GEARS_SLOT_COUNT && !s->reader.open;
 }
 
 /* ---- turns at the lock ---------------------------------------------------------------------------------------- */
@@ -437,11 +536,12 @@ static bool begin_turn(scan_state *s) {
 static void scan_keys(scan_state *s) {
     for (unsigned calls = 0; !s->failed && !s->exhausted; calls++) {
         bool looks = s->repeat.ending || calls % KEYS_PER_LOOK == 0;
-        bool over = s->rows == s->capacity || (looks && !gears_lock_may_stay());
+        bool over = s->rows == s->capacity || s->reader.open || (looks && !gears_lock_may_stay());
         if (over && !s->repeats) return;
         if (over && !s->repeat.ending) gears_repeat_look(&s->repeat);
         if (s->repeat.ending && (s->repeat.complete || gears_lock_held() >= 2 * gears_lock_slice_us)) return;
         s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key, s);
+        if (s->by_element) read_held(s);
     }
 }
 
@@ -459,6 +559,8 @@ static bool trust_table(scan_state *s) {
 }
 
 static void run_turn(scan_state *s) {
+    if (s->reader.open) read_open(s);
+    if (s->reader.open || s->failed) return;
     if (s->stage->slots != NULL && s->stage->slots->by_slot) {
         run_turn_by_slot(s);
         return;
@@ -493,10 +595,13 @@ static bool close_slots(gears_stage *stage, RedisModuleCtx *ctx) {
     return false;
 }
 
+/* No key is left to read; elements may wait. */
+static bool is_done(const scan_state *s) { return s->exhausted && s->held_count == 0 && !s->reader.open; }
+
 /* The last key was read in this very turn: what is true of the slots now was true of it. */
 static void end_scan(scan_state *s) {
     gears_stage *stage = s->stage;
-    if (stage->slots == NULL || s->failed || !s->exhausted || s->held_count > 0) return;
+    if (stage->slots == NULL || s->failed || !is_done(s)) return;
     s->failed = !close_slots(stage, s->ctx);
     stage->slots->open_scans--;
 }
@@ -612,6 +717,12 @@ static void *open_in_child(void *context, unsigned scan, const uint32_t *columns
     return s;
 }
 
+static bool reads_elements(const gears_stage *stage) {
+    for (size_t i = 0; i < stage->scan_count; i++)
+        if (stage->scans[i].key_type != GEARS_KEYS_HASH) return true;
+    return false;
+}
+
 /* Once for a stage, so that all of its scans are of one moment. False: the stage was stopped, or has failed.
  * Takes: turn, server lock. */
 static bool choose_mode(scan_state *s) {
@@ -620,6 +731,10 @@ static bool choose_mode(scan_state *s) {
     const struct timespec nap = {.tv_sec = 0, .tv_nsec = NAP_NS};
     gears_stage *stage = s->stage;
     uint64_t began = gears_lock_now();
+    if (reads_elements(stage)) {
+        gears_snapshot_refuse(stage, "keys that are no hashes are read in slices");
+        return stage->mode_chosen = true;
+    }
     while (!stage->mode_chosen) {
         if (!gears_lock_enter(s->ctx, &stage->cancelled)) return false;
         const char *problem = NULL;
@@ -745,7 +860,8 @@ static void aim_at_chunk(scan_state *s, duckdb_data_chunk chunk) {
 
 /* Until there is a row, or no more. False: the stage is cancelled or has failed. */
 static bool take_turns(scan_state *s) {
-    while (s->rows == 0 && !(s->exhausted && s->held_count == 0))
+    if (!put_waiting(s)) return false;
+    while (s->rows == 0 && !is_done(s))
         if (!take_turn(s)) return false;
     return true;
 }
@@ -773,6 +889,8 @@ static void free_state(void *data) {
     free_names(s);
     gears_repeat_free(&s->repeat);
     gears_names_clear(&s->known);
+    gears_read_free(&s->reader);
+    gears_elements_free(&s->waiting);
     if (s->cursor != NULL) RedisModule_ScanCursorDestroy(s->cursor);
     free(s->held);
     free(s->targets);
@@ -786,6 +904,19 @@ static void add_target(scan_state *s, duckdb_init_info info, idx_t position, boo
     if (is_field(t->column) != fields) return;
     t->position = position;
     s->target_count++;
+}
+
+static bool open_reader(scan_state *s) {
+    const gears_column **columns = calloc(s->field_count + 1, sizeof(gears_column *));
+    if (columns == NULL) return false;
+    for (size_t i = 0; i < s->field_count; i++) columns[i] = s->targets[i].column;
+    bool opened = gears_read_init(&s->reader, s->stage, s->spec, s->field_count, columns);
+    s->reader.scan = s;
+    s->reader.row = on_element;
+    s->reader.misfit = on_no_object;
+    s->reader.full = is_full;
+    free(columns);
+    return opened;
 }
 
 static void scan_init(duckdb_init_info info) {
@@ -807,6 +938,8 @@ static void scan_init(duckdb_init_info info) {
     for (idx_t i = 0; i < count; i++) add_target(s, info, i, true);
     s->field_count = s->target_count;
     for (idx_t i = 0; i < count; i++) add_target(s, info, i, false);
+    s->by_element = s->spec->key_type != GEARS_KEYS_HASH;
+    if (s->by_element && !open_reader(s)) duckdb_init_set_error(info, "out of memory");
     duckdb_init_set_max_threads(info, 1);
     duckdb_init_set_init_data(info, s, free_state);
 }

@@ -26,10 +26,16 @@ typedef uint64_t RedisModuleTimerID;
 typedef int (*RedisModuleCmdFunc)(RedisModuleCtx *, RedisModuleString **, int);
 typedef void (*RedisModuleScanCB)(RedisModuleCtx *, RedisModuleString *, RedisModuleKey *, void *);
 typedef void (*RedisModuleForkDoneHandler)(int, int, void *);
+typedef void (*RedisModuleScanKeyCB)(RedisModuleKey *, RedisModuleString *, RedisModuleString *, void *);
 typedef void (*RedisModuleInfoFunc)(RedisModuleInfoCtx *, int);
 typedef void (*RedisModuleTimerProc)(RedisModuleCtx *, void *);
 typedef void (*RedisModuleClusterMessageReceiver)(RedisModuleCtx *, const char *, uint8_t, const unsigned char *,
                                                   uint32_t);
+typedef struct RedisModuleStreamID {
+    uint64_t ms;
+    uint64_t seq;
+} RedisModuleStreamID;
+
 typedef struct RedisModuleEvent {
     uint64_t id;
     uint64_t dataver;
@@ -80,8 +86,14 @@ enum {
     REDISMODULE_READ = 1 << 0,
     REDISMODULE_OPEN_KEY_NOTOUCH = 1 << 16,
     REDISMODULE_KEYTYPE_EMPTY = 0,
+    REDISMODULE_KEYTYPE_STRING = 1,
+    REDISMODULE_KEYTYPE_LIST = 2,
     REDISMODULE_KEYTYPE_HASH = 3,
+    REDISMODULE_KEYTYPE_SET = 4,
+    REDISMODULE_KEYTYPE_ZSET = 5,
+    REDISMODULE_KEYTYPE_STREAM = 7,
     REDISMODULE_HASH_NONE = 0,
+    REDISMODULE_STREAM_ITERATOR_REVERSE = 1 << 1,
     REDISMODULE_CMD_KEY_ACCESS = 1 << 4,
     REDISMODULE_OPTIONS_HANDLE_IO_ERRORS = 1 << 0,
     REDISMODULE_CTX_FLAGS_LUA = 1 << 0,
@@ -179,6 +191,13 @@ enum {
     X(void, SendChildHeartbeat, (double))                                                                              \
     X(int, ExitFromChild, (int))                                                                                       \
     X(int, KillForkChild, (int))                                                                                       \
+    X(size_t, ValueLength, (RedisModuleKey *))                                                                         \
+    X(int, ScanKey, (RedisModuleKey *, RedisModuleScanCursor *, RedisModuleScanKeyCB, void *))                         \
+    X(RedisModuleString *, ListGet, (RedisModuleKey *, long))                                                          \
+    X(int, StreamIteratorStart, (RedisModuleKey *, int, RedisModuleStreamID *, RedisModuleStreamID *))                 \
+    X(int, StreamIteratorNextID, (RedisModuleKey *, RedisModuleStreamID *, long *))                                    \
+    X(int, StreamIteratorNextField, (RedisModuleKey *, RedisModuleString **, RedisModuleString **))                    \
+    X(int, StreamIteratorStop, (RedisModuleKey *))                                                                     \
     X(int, HashGet, (RedisModuleKey *, int, ...))                                                                      \
     X(RedisModuleCallReply *, Call, (RedisModuleCtx *, const char *, const char *, ...))                               \
     X(int, CallReplyType, (RedisModuleCallReply *))                                                                    \

@@ -24,7 +24,28 @@
 
 typedef enum { GEARS_ON_ERROR_FAIL, GEARS_ON_ERROR_NULL, GEARS_ON_ERROR_SKIP } gears_on_error;
 typedef enum { GEARS_MODE_SLICED, GEARS_MODE_SNAPSHOT } gears_mode;
-typedef enum { GEARS_SOURCE_KEY, GEARS_SOURCE_PLACEHOLDER, GEARS_SOURCE_FIELD } gears_source_kind;
+
+/* What keys a scan reads: hashes, or keys whose elements are rows (read.h); JSON is an object in a string. */
+typedef enum {
+    GEARS_KEYS_HASH,
+    GEARS_KEYS_STRING,
+    GEARS_KEYS_JSON,
+    GEARS_KEYS_SET,
+    GEARS_KEYS_LIST,
+    GEARS_KEYS_ZSET,
+    GEARS_KEYS_STREAM
+} gears_key_type;
+
+/* FIELD: of a hash or a stream's entry, or a member of a JSON object. VALUE: of a string or a list, or a member of a set
+ * or sorted set. INDEX: of a list, or a stream entry's id. */
+typedef enum {
+    GEARS_SOURCE_KEY,
+    GEARS_SOURCE_PLACEHOLDER,
+    GEARS_SOURCE_FIELD,
+    GEARS_SOURCE_VALUE,
+    GEARS_SOURCE_INDEX,
+    GEARS_SOURCE_SCORE
+} gears_source_kind;
 
 typedef struct gears_bytes {
     char *data;
@@ -41,6 +62,7 @@ typedef struct gears_column {
 
 typedef struct gears_scan_spec {
     gears_on_error on_error;
+    gears_key_type key_type;
     bool is_template;
     gears_bytes pattern; /* of `glob` */
     gears_glob glob;

@@ -3,7 +3,8 @@
  *
  *   GEARSQL.EXECUTE id VERSION v DUCKDB v
  *       [MODE sliced|snapshot] [ACL error|skip] [SLOTS n (first last)…] [LIMITS n (name number)…] [ONCE]
- *       { SCAN error|null|skip (GLOB pattern | TEMPLATE n literal…) NULLS n value… COLUMNS n (name type source)… }…
+ *       { SCAN error|null|skip [TYPE word] (GLOB pattern | TEMPLATE n literal…)
+ *         NULLS n value… COLUMNS n (name type source)… }…
  *       [HOOKS session n (name hash)…] SQL text
  *
  * Runs on: main thread. */
@@ -106,6 +107,23 @@ static bool decode_on_error(decoder *d, gears_on_error *out) {
     return refuse(d, "GEARSSTAGE argument %d must be error, null or skip", d->at);
 }
 
+/* TYPE word: what keys are rows; without it, hashes. */
+static bool decode_key_type(decoder *d, gears_key_type *out) {
+    static const char *const words[] = {
+        [GEARS_KEYS_HASH] = "hash",     [GEARS_KEYS_STRING] = "string", [GEARS_KEYS_JSON] = "json",
+        [GEARS_KEYS_SET] = "set",       [GEARS_KEYS_LIST] = "list",     [GEARS_KEYS_ZSET] = "zset",
+        [GEARS_KEYS_STREAM] = "stream",
+    };
+    if (!next_is(d, "TYPE")) return true;
+    d->at++;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (!next_is(d, words[i])) continue;
+        *out = (gears_key_type)i;
+        return expect(d, words[i]);
+    }
+    return refuse(d, "GEARSSTAGE argument %d is no type of keys", d->at);
+}
+
 static bool decode_template(decoder *d, gears_scan_spec *scan) {
     size_t count;
     gears_bytes literal;
@@ -138,6 +156,33 @@ static bool decode_nulls(decoder *d, gears_scan_spec *scan) {
     return true;
 }
 
+static bool has_source(gears_key_type type, gears_source_kind source) {
+#define GEARS_ONE(of) (1u << GEARS_SOURCE_##of)
+    static const unsigned sources[] = {
+        [GEARS_KEYS_HASH] = GEARS_ONE(FIELD),
+        [GEARS_KEYS_STRING] = GEARS_ONE(VALUE),
+        [GEARS_KEYS_JSON] = GEARS_ONE(FIELD),
+        [GEARS_KEYS_SET] = GEARS_ONE(VALUE),
+        [GEARS_KEYS_LIST] = GEARS_ONE(VALUE) | GEARS_ONE(INDEX),
+        [GEARS_KEYS_ZSET] = GEARS_ONE(VALUE) | GEARS_ONE(SCORE),
+        [GEARS_KEYS_STREAM] = GEARS_ONE(INDEX) | GEARS_ONE(FIELD),
+    };
+#undef GEARS_ONE
+    return sources[type] >> source & 1;
+}
+
+/* 'ev', 'ei', 'es': the value, index or score of an element. */
+static bool decode_part(decoder *d, gears_key_type type, const char *source, size_t length, gears_column *column) {
+    switch (length == 2 ? source[1] : 0) {
+    case 'v': column->source = GEARS_SOURCE_VALUE; break;
+    case 'i': column->source = GEARS_SOURCE_INDEX; break;
+    case 's': column->source = GEARS_SOURCE_SCORE; break;
+    default: return refuse(d, "GEARSSTAGE argument %d is no column source", d->at - 1);
+    }
+    return has_source(type, column->source) ||
+           refuse(d, "GEARSSTAGE argument %d: keys of this type have no such part", d->at - 1);
+}
+
 static bool decode_source(decoder *d, const gears_scan_spec *scan, gears_column *column) {
     const char *source;
     size_t length;
@@ -153,7 +198,10 @@ static bool decode_source(decoder *d, const gears_scan_spec *scan, gears_column 
         if (length < 2 || length > 4 || !scan->is_template || column->placeholder >= scan->key_template.placeholders)
             return refuse(d, "GEARSSTAGE argument %d: no such placeholder", d->at - 1);
         return true;
+    case 'e': return decode_part(d, scan->key_type, source, length, column);
     case 'f':
+        if (!has_source(scan->key_type, GEARS_SOURCE_FIELD))
+            return refuse(d, "GEARSSTAGE argument %d: keys of this type have no fields", d->at - 1);
         column->source = GEARS_SOURCE_FIELD;
         column->field = RedisModule_CreateString(NULL, source + 1, length - 1);
         return true;
@@ -170,8 +218,9 @@ static bool decode_column(decoder *d, const gears_scan_spec *scan, gears_column 
 
 static bool decode_scan(decoder *d, gears_scan_spec *scan) {
     size_t count;
-    if (!expect(d, "SCAN") || !decode_on_error(d, &scan->on_error) || !decode_keys(d, scan) || !decode_nulls(d, scan))
+    if (!expect(d, "SCAN") || !decode_on_error(d, &scan->on_error) || !decode_key_type(d, &scan->key_type))
         return false;
+    if (!decode_keys(d, scan) || !decode_nulls(d, scan)) return false;
     if (!expect(d, "COLUMNS") || !next_count(d, "columns", MAX_COLUMNS, 3, &count)) return false;
     scan->columns = calloc(count + 1, sizeof *scan->columns);
     if (scan->columns == NULL) return refuse(d, "GEARSLIMIT out of memory");

@@ -7,6 +7,7 @@ from typing import Any
 
 from gearsql.catalog.table import (
     Column,
+    ElementSource,
     FieldSource,
     Glob,
     KeySource,
@@ -32,6 +33,7 @@ def to_json(table: Table | View) -> str:
             "on_error": table.on_error,
             "null_values": [_text(value) for value in table.null_values],
             "version": table.version,
+            "type": table.type,
         }
     )
 
@@ -49,6 +51,7 @@ def from_json(stored: bytes) -> Table:
         told["on_error"],
         tuple(_bytes(value) for value in told["null_values"]),
         told["version"],
+        told.get("type", "hash"),
     )
 
 
@@ -74,11 +77,15 @@ def _source_out(source: Source) -> dict[str, Any]:
             return {"placeholder": index}
         case FieldSource(field):
             return {"field": _text(field)}
+        case ElementSource(part):
+            return {"part": part}
 
 
 def _source_in(told: dict[str, Any]) -> Source:
     if "field" in told:
         return FieldSource(_bytes(told["field"]))
+    if "part" in told:
+        return ElementSource(told["part"])
     return PlaceholderSource(told["placeholder"]) if "placeholder" in told else KeySource()
 
 

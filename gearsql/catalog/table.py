@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 OnError = Literal["error", "null", "skip"]
+KeyType = Literal["hash", "string", "json", "set", "list", "zset", "stream"]
+"""What keys are rows; of the types behind string each element is one. 'json' is an object in a string."""
+Part = Literal["value", "index", "score"]
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,19 @@ class PlaceholderSource:
 
 @dataclass(frozen=True)
 class FieldSource:
-    """The column is the hash field `field`."""
+    """The column is the field `field` of a hash or of a stream's entry, or that member of a JSON object."""
 
     field: bytes
 
 
-Source = KeySource | PlaceholderSource | FieldSource
+@dataclass(frozen=True)
+class ElementSource:
+    """The column is a part of an element: a value or member, a list's index or an entry's id, a score."""
+
+    part: Part
+
+
+Source = KeySource | PlaceholderSource | FieldSource | ElementSource
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class Table:
     on_error: OnError = "error"
     null_values: tuple[bytes, ...] = ()
     version: int = 1
+    type: KeyType = "hash"
 
     @property
     def all_columns(self) -> tuple[Column, ...]:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from gearsql.catalog.glob import scan_pattern
-from gearsql.catalog.table import Column, FieldSource, Glob, KeySource, KeyTemplate, PlaceholderSource, Table
+from gearsql.catalog.table import (
+    Column,
+    ElementSource,
+    FieldSource,
+    Glob,
+    KeySource,
+    KeyTemplate,
+    PlaceholderSource,
+    Table,
+)
 from gearsql.catalog.view import ViewNamedError
 from gearsql.cluster.declare_functions import declare_function
 from gearsql.cluster.functions import Functions
@@ -49,6 +58,7 @@ def _create(tables: Tables, statement: CreateTable) -> None:
         declared=True,
         on_error=statement.on_error,
         null_values=statement.null_values,
+        type=statement.type,
     )
     try:
         tables.catalog.create(table, replace=statement.replace, if_not_exists=statement.if_not_exists)
@@ -82,14 +92,14 @@ def _drop(tables: Tables, statement: DropTable) -> None:
 
 
 def _show(tables: Tables) -> Listing:
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for name in tables.catalog.names():
         try:
             if table := tables.catalog.find(name):
-                rows.append((table.name, shown_keys(table.keys)))
+                rows.append((table.name, shown_keys(table.keys), table.type))
         except ViewNamedError as found:
-            rows.append((found.view.name, f"view: {' '.join(found.view.text.split())}"))
-    return Listing(("name", "key"), tuple(rows))
+            rows.append((found.view.name, f"view: {' '.join(found.view.text.split())}", "view"))
+    return Listing(("name", "key", "type"), tuple(rows))
 
 
 def _describe(tables: Tables, statement: Describe) -> Listing:
@@ -113,6 +123,9 @@ def shown_keys(keys: KeyTemplate | Glob) -> str:
     return escaped[0] + "".join(name + literal for name, literal in zip(names, escaped[1:], strict=True))
 
 
+_ELEMENTS = {"string": "string", "set": "member", "list": "element", "zset": "member"}
+
+
 def _shown_source(column: Column, table: Table) -> str:
     match column.source:
         case KeySource():
@@ -121,4 +134,7 @@ def _shown_source(column: Column, table: Table) -> str:
             assert isinstance(table.keys, KeyTemplate)
             return f"key, {{{table.keys.placeholders[index]}}}"
         case FieldSource(field):
-            return f"field {field.decode(errors='replace')}"
+            what = "member" if table.type == "json" else "field"
+            return f"{what} {field.decode(errors='replace')}"
+        case ElementSource(part):
+            return "id of the entry" if table.type == "stream" else f"{part} of the {_ELEMENTS[table.type]}"

@@ -16,7 +16,7 @@ def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
         notes.append(f"{rows} had a value that did not fit and {were} left out")
     if stats.keys_skipped:
         keys, were = _count(stats.keys_skipped, "key"), _were(stats.keys_skipped)
-        notes.append(f"{keys} of another type than hash {were} left out")
+        notes.append(f"{keys} of another type than {_TYPES.get(scan.type, scan.type)} {were} left out")
     if stats.keys_withheld:
         keys, were = _count(stats.keys_withheld, "key"), _were(stats.keys_withheld)
         notes.append(f"{keys} that this user may not read {were} left out: the answer is over the others")
@@ -24,6 +24,9 @@ def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
         where = [shard.shard for shard in stats.shards.values() if shard.fallback == why]
         notes.append(f"{', '.join(where)} read in slices, and took no snapshot: {why}")
     return (*notes, *hook_notes(stats))
+
+
+_TYPES = {"json": "string", "zset": "sorted set"}
 
 
 def hook_notes(stats: StageStats) -> tuple[str, ...]:

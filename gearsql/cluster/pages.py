@@ -6,29 +6,39 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gearsql.catalog.table import ElementSource
 from gearsql.cluster.connection import ShardConnection
 from gearsql.errors import AccessDeniedError, Error, ShardError
 
 COUNT = 1000
 
 Values = Sequence[bytes | None]
+Wanted = bytes | ElementSource
+"""What a column reads of a row: a field by its name, or a part of an element (elements.py)."""
 
 
 @dataclass
 class Page:
-    """Hashes, how many keys of another type were between them, and those that the user may not read."""
+    """Rows, and how many keys of another type, and values without any columns, were between them.
+
+    `withheld` are keys that the user may not read.
+    """
 
     keys: list[bytes] = field(default_factory=list)
     values: list[Values] = field(default_factory=list)
     skipped: int = 0
     withheld: dict[bytes, AccessDeniedError] = field(default_factory=dict)
+    misfits: int = 0
 
 
 def pages(connection: ShardConnection, pattern: bytes, fields: Sequence[bytes]) -> Iterator[Page]:
-    """Yield every hash whose key matches, exactly once; `values` are those of `fields`.
+    """Yield every hash whose key matches, exactly once; `values` are those of `fields`."""
+    for keys in new_keys(connection, pattern):
+        yield _page(connection, keys, fields)
 
-    SCAN may hand over a key twice, so all keys are remembered.
-    """
+
+def new_keys(connection: ShardConnection, pattern: bytes) -> Iterator[list[bytes]]:
+    """Yield all keys that match, in pages; SCAN may hand over a key twice, so all keys are remembered."""
     seen: set[bytes] = set()
     cursor = b"0"
     while True:
@@ -36,7 +46,7 @@ def pages(connection: ShardConnection, pattern: bytes, fields: Sequence[bytes]) 
         new = [key for key in dict.fromkeys(found) if key not in seen]
         seen.update(new)
         if new:
-            yield _page(connection, new, fields)
+            yield new
         if cursor == b"0":
             return
 

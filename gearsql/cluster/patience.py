@@ -11,6 +11,7 @@ from gearsql.cluster.control import Control
 from gearsql.cluster.shards import Shards
 from gearsql.errors import (
     Error,
+    KeyChangedError,
     ShardUnreachableError,
     SlotsMovedError,
     SlotsNotCoveredError,
@@ -90,7 +91,7 @@ class Patience:
         if self.left() == 0.0:
             return False
         match error:
-            case SlotsMovedError() | TableShrankError():
+            case SlotsMovedError() | TableShrankError() | KeyChangedError():
                 return self.settles()
             case SlotsNotCoveredError():
                 return self.heard()

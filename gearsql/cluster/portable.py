@@ -14,10 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gearsql.catalog.glob import scan_pattern
-from gearsql.catalog.table import Column, FieldSource, KeySource, KeyTemplate, PlaceholderSource
+from gearsql.catalog.table import (
+    Column,
+    ElementSource,
+    FieldSource,
+    KeySource,
+    KeyTemplate,
+    PlaceholderSource,
+)
 from gearsql.cluster.connection import ShardConnection
+from gearsql.cluster.elements import element_pages
 from gearsql.cluster.gather import gather
-from gearsql.cluster.pages import Page, pages
+from gearsql.cluster.pages import Page, Wanted, pages
 from gearsql.cluster.replies import KEYS_HINT, misfit
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.slots import ASK_SLOTS, SlotAccount
@@ -36,7 +44,7 @@ class _Keyed:
 
     keys: pa.Array
     captures: tuple[pa.Array, ...]
-    fields: dict[bytes, pa.Array]
+    fields: dict[Wanted, pa.Array]
 
     def source(self, column: Column) -> pa.Array:
         match column.source:
@@ -46,6 +54,8 @@ class _Keyed:
                 return self.captures[index]
             case FieldSource(field):
                 return self.fields[field]
+            case ElementSource():
+                return self.fields[column.source]
 
 
 def read_rows(
@@ -63,12 +73,12 @@ def read_rows(
         mine, began = stats.of(connection.name), time.monotonic_ns()
         if account is not None:
             account.opens(connection.name, connection.ask(*ASK_SLOTS))
-        for page in pages(connection, scan_pattern(scan.keys), fields):
+        for page in _pages(connection, scan, fields):
             mine.keys_withheld += withheld(scan, page, shards.acl)
             batch, misfits = to_batch(scan, page, fields)
             mine.keys_seen += len(page.keys) + page.skipped
             mine.keys_skipped += page.skipped
-            mine.misfits += misfits
+            mine.misfits += misfits + page.misfits
             mine.rows_scanned += batch.num_rows
             mine.rows_shipped += batch.num_rows
             mine.bytes_shipped += batch.nbytes
@@ -95,12 +105,26 @@ def withheld(scan: Scan, page: Page, acl: AclMode) -> int:
     return len(keys)
 
 
-def wanted_fields(columns: Sequence[Column]) -> list[bytes]:
-    """Return the fields that the columns read, each once."""
-    return list(dict.fromkeys(c.source.field for c in columns if isinstance(c.source, FieldSource)))
+def _pages(connection: ShardConnection, scan: Scan, fields: Sequence[Wanted]) -> Iterator[Page]:
+    if scan.type != "hash":
+        return element_pages(connection, scan, fields)
+    named = [field for field in fields if isinstance(field, bytes)]
+    return pages(connection, scan_pattern(scan.keys), named)
 
 
-def to_batch(scan: Scan, page: Page, fields: Sequence[bytes]) -> tuple[pa.RecordBatch, int]:
+def wanted_fields(columns: Sequence[Column]) -> list[Wanted]:
+    """Return what the columns read besides the key, each once."""
+    wanted: list[Wanted] = []
+    for column in columns:
+        match column.source:
+            case FieldSource(field):
+                wanted.append(field)
+            case ElementSource():
+                wanted.append(column.source)
+    return list(dict.fromkeys(wanted))
+
+
+def to_batch(scan: Scan, page: Page, fields: Sequence[Wanted]) -> tuple[pa.RecordBatch, int]:
     """Match, cast and filter a page as the table says; returns the rows and the number of misfits."""
     keyed = _matching(scan, _keyed(page, fields))
     misfits, skip = 0, None
@@ -123,7 +147,7 @@ def to_batch(scan: Scan, page: Page, fields: Sequence[bytes]) -> tuple[pa.Record
     return batch.filter(pc.invert(skip)), pc.sum(skip).as_py()
 
 
-def _keyed(page: Page, fields: Sequence[bytes]) -> _Keyed:
+def _keyed(page: Page, fields: Sequence[Wanted]) -> _Keyed:
     columns = zip(*page.values, strict=True) if page.values else ([] for _ in fields)
     arrays = [pa.array(list(values), pa.binary()) for values in columns]
     return _Keyed(pa.array(page.keys, pa.binary()), (), dict(zip(fields, arrays, strict=True)))

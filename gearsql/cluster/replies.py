@@ -20,6 +20,7 @@ from gearsql.errors import (
     HookDiedError,
     HookTimeoutError,
     InternalError,
+    KeyChangedError,
     MemoryLimitError,
     MisfitError,
     ModuleMissingError,
@@ -109,6 +110,8 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
             return SlotsMovedError(f"{shard} is a replica now, and counts no slots")
         case "GEARSSHRINK":
             return TableShrankError(f"{shard}: {unescape(text)}", shard=shard)
+        case "GEARSCHANGED":
+            return KeyChangedError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSREPLACED":
             return DataReplacedError(f"{shard}: {unescape(text)}", shard=shard)
         case "GEARSSNAPSHOT":

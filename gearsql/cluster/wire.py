@@ -8,7 +8,15 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from gearsql.catalog.table import Column, FieldSource, Glob, KeySource, KeyTemplate, PlaceholderSource
+from gearsql.catalog.table import (
+    Column,
+    ElementSource,
+    FieldSource,
+    Glob,
+    KeySource,
+    KeyTemplate,
+    PlaceholderSource,
+)
 from gearsql.cluster.connection import Word
 from gearsql.cluster.topology import SlotRange
 from gearsql.plan.stages import AclMode, Scan, ScanMode, ShardStage
@@ -50,6 +58,8 @@ def execute_words(
 
 def _scan_words(scan: Scan) -> Iterator[Word]:
     yield from ("SCAN", scan.on_error)
+    if scan.type != "hash":
+        yield from ("TYPE", scan.type)
     match scan.keys:
         case Glob(pattern):
             yield from ("GLOB", pattern)
@@ -73,6 +83,8 @@ def _source_word(column: Column) -> bytes:
             return b"p%d" % index
         case FieldSource(field):
             return b"f" + field
+        case ElementSource(part):
+            return {"value": b"ev", "index": b"ei", "score": b"es"}[part]
 
 
 def stream_of(next_frame: Callable[[], bytes | None]) -> BinaryIO:

@@ -74,9 +74,9 @@ def require_writable(table: Table, place: Position, text: str) -> None:
             text=text,
             hint="CREATE TABLE … WITH (key = 'user:{id}') says what a row's key is",
         )
-    if getattr(table, "type", "hash") != "hash":
+    if table.type != "hash":
         raise NotSupportedError(
-            f"{table.name} reads keys of the type {table.type}: only hashes can be written",  # type: ignore[attr-defined]
+            f"{table.name} reads keys of the type {table.type}: only hashes can be written",
             position=place,
             text=text,
         )

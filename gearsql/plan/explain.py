@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gearsql.catalog.glob import scan_pattern
-from gearsql.catalog.table import Column, FieldSource, KeySource, PlaceholderSource
+from gearsql.catalog.table import Column, ElementSource, FieldSource, KeySource, PlaceholderSource
 from gearsql.plan.stages import GearsPlan, Scan
 from gearsql.sql.hooks import Hooks, hooks_in
 
@@ -51,7 +51,8 @@ def _hooks(hooks: Hooks, *, here: bool) -> str:
 
 
 def _scan(scan: Scan) -> Iterator[str]:
-    yield f"  keys     {scan_pattern(scan.keys).decode(errors='backslashreplace')}"
+    kind = "" if scan.type == "hash" else f" (type {scan.type})"
+    yield f"  keys     {scan_pattern(scan.keys).decode(errors='backslashreplace')}{kind}"
     yield f"  reads    {', '.join(map(_column, scan.columns)) or 'no column: keys are counted'}"
     if scan.on_error != "error":
         what = {"null": "is read as NULL", "skip": "drops its row"}[scan.on_error]
@@ -65,6 +66,8 @@ def _column(column: Column) -> str:
             return f"{text} (the key)"
         case PlaceholderSource():
             return f"{text} (from the key)"
+        case ElementSource():
+            return text
         case FieldSource(field) if field != column.name.encode():
             return f"{text} (field {field.decode(errors='backslashreplace')})"
     return text

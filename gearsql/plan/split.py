@@ -75,7 +75,7 @@ def _check_travels(bound: BoundQuery, shard: str) -> None:
 def _scan(bound: BoundQuery) -> Scan:
     table = bound.table
     columns = tuple(column for column in table.all_columns if column.name in bound.reads)
-    return Scan(table.name, table.keys, columns, table.on_error, table.null_values)
+    return Scan(table.name, table.keys, columns, table.on_error, table.null_values, table.type)
 
 
 def _filter(bound: BoundQuery) -> str:

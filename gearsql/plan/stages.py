@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gearsql.catalog.table import Column, Glob, KeyTemplate, OnError
+from gearsql.catalog.table import Column, Glob, KeyTemplate, KeyType, OnError
 from gearsql.sql.bound import ResultColumn
 from gearsql.sql.hooks import Hooks
 
@@ -25,6 +25,7 @@ class Scan:
     columns: tuple[Column, ...]
     on_error: OnError = "error"
     null_values: tuple[bytes, ...] = ()
+    type: KeyType = "hash"
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import cast, get_args
 from lark import Token, Tree
 from lark.exceptions import UnexpectedInput
 
+from gearsql.catalog.elements import PARTS, WITH_FIELDS, column_source, with_parts
 from gearsql.catalog.names import fold
-from gearsql.catalog.table import KEY_COLUMN, Column, KeyTemplate, OnError
-from gearsql.catalog.template import parse_template, source_of, with_placeholders
+from gearsql.catalog.table import KEY_COLUMN, Column, KeyTemplate, KeyType, OnError
+from gearsql.catalog.template import parse_template, with_placeholders
 from gearsql.catalog.types import canonical_type, readable_types
 from gearsql.errors import Error, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.ddl_errors import explain
@@ -28,7 +29,7 @@ from gearsql.sql.statements import (
     TableStatement,
 )
 
-_OPTIONS = ("key", "on_error", "null_values")
+_OPTIONS = ("key", "type", "on_error", "null_values")
 
 
 def parse_ddl(text: str) -> TableStatement | FunctionStatement:
@@ -60,23 +61,39 @@ def _create_table(tree: Tree[Token], text: str) -> CreateTable:
     name, position = named(tree)
     options = _options(tree, text)
     keys = _template(options, tree, text)
-    columns = [_column(column, keys, text) for column in tree.find_data("column")]
+    type_ = _key_type(options, text)
+    columns = [_column(column, keys, type_, text) for column in tree.find_data("column")]
     _check_names(columns, text)
-    listed = tuple(column for column, _ in columns)
+    listed = tuple(column for column, _ in columns) if has(tree, "columns") else None
+    if listed is None and type_ != "hash":
+        listed = _default_columns(type_, name, position, text)
     return CreateTable(
         text,
         name,
         position,
-        with_placeholders(listed, keys) if has(tree, "columns") else None,
+        None if listed is None else with_parts(with_placeholders(listed, keys), type_),
         keys,
         on_error=_on_error(options, text),
         null_values=_null_values(options, text),
         replace=has(tree, "or_replace"),
         if_not_exists=has(tree, "if_not_exists"),
+        type=type_,
     )
 
 
-def _column(tree: Tree[Token], keys: KeyTemplate, text: str) -> tuple[Column, Position]:
+def _default_columns(type: KeyType, name: str, position: Position, text: str) -> tuple[Column, ...]:
+    """Without a list of columns: the parts of an element. Fields are inferred of hashes only."""
+    if type not in WITH_FIELDS:
+        return ()
+    raise ProgrammingError(
+        f"the columns of a table of type {type} have to be listed",
+        position=position,
+        text=text,
+        hint=f"CREATE TABLE {name} (name VARCHAR, …) WITH (…)",
+    )
+
+
+def _column(tree: Tree[Token], keys: KeyTemplate, type: KeyType, text: str) -> tuple[Column, Position]:
     name, position = named(tree)
     place = place_of(next(tree.find_data("type")))
     written = text[place.start : place.end]
@@ -88,7 +105,16 @@ def _column(tree: Tree[Token], keys: KeyTemplate, text: str) -> tuple[Column, Po
             text=text,
             hint="types are " + ", ".join(readable_types()),
         )
-    return Column(name, type_, source_of(name, keys)), position
+    source = column_source(name, keys, type)
+    if source is None:
+        parts = " and ".join(part.name for part in PARTS[type])
+        raise ProgrammingError(
+            f"keys of type {type} have no {name}",
+            position=position,
+            text=text,
+            hint=f"columns are {parts}, and the template's placeholders",
+        )
+    return Column(name, type_, source), position
 
 
 def _check_names(columns: list[tuple[Column, Position]], text: str) -> None:
@@ -138,6 +164,17 @@ def _template(options: Options, tree: Tree[Token], text: str) -> KeyTemplate:
         error.position = inside(literal, literal.start_pos or 0, error.position) if error.position else None
         error.text = text
         raise
+
+
+def _key_type(options: Options, text: str) -> KeyType:
+    if "type" not in options:
+        return "hash"
+    literal = _one_string(options["type"], "type", text)
+    value = unquote(literal).lower()
+    if value not in PARTS:
+        choices = ", ".join(repr(choice) for choice in PARTS)
+        raise ProgrammingError(f"type is one of {choices}", position=place_of(literal), text=text)
+    return value
 
 
 def _on_error(options: Options, text: str) -> OnError:

@@ -34,7 +34,7 @@ def viewed(one_server: Cluster) -> Iterator[Connection]:
 
 def test_other_clients_see_a_view(viewed: Connection, one_server: Cluster) -> None:
     with gearsql.connect(one_server.url) as other:
-        assert ("v", "view: SELECT id, a + 1 AS b FROM vt WHERE a > 5") in other.execute(
+        assert ("v", "view: SELECT id, a + 1 AS b FROM vt WHERE a > 5", "view") in other.execute(
             "SHOW TABLES"
         ).fetchall()
         assert other.execute("DESCRIBE v").fetchall() == [("n", "INTEGER", "view"), ("b", "INTEGER", "view")]

@@ -52,8 +52,7 @@ def run_and_print(cursor: Cursor, statement: str, form: Format) -> None:
 
 def run_statement(cursor: Cursor, statement: str) -> None:
     """Execute with a progress bar; what there is to say beside the rows goes to stderr."""
-    with query_progress() as progress:
-        cursor.progress = progress
+    with query_progress(cursor):
         cursor.execute(statement)
     for _, message in cursor.messages:
         click.echo(f"note: {message}", err=True)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal
 
@@ -27,6 +28,17 @@ LIMITS = {"rows": "ROWS", "shipped_rows": "SHIPPED_ROWS", "shipped_bytes": "SHIP
 LATER_SECONDS = 0.2
 INSIST_SECONDS = 0.05
 """DuckDB forgets an interrupt that comes before it runs, so whoever stops does so again."""
+
+
+@dataclass(frozen=True)
+class ShardProgress:
+    """How far a shard is: keys it went through, of all it has; rows read of them, bytes that came from it."""
+
+    shard: str
+    keys: int
+    total: int
+    rows: int
+    bytes: int
 
 
 def _checked(limits: Mapping[str, int]) -> dict[str, int]:
@@ -50,6 +62,8 @@ class Control:
         """Of the query; its stages on the servers are called `<id>.1`, `<id>.2`, …"""
         self.trouble: Error | None = None
         """What keeps the statement from its end: the reason why its time was not enough."""
+        self.each_shard: Callable[[tuple[ShardProgress, ...]], None] | None = None
+        """Called while a query runs, on a thread of its own."""
         self.measured = Measured()
         """The stages that ran, for EXPLAIN ANALYZE."""
         self.timeout = timeout if timeout != float("inf") else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 
 from gearsql.cluster.connection import ShardConnection
+from gearsql.cluster.control import ShardProgress
 from gearsql.cluster.shards import Shards
+from gearsql.cluster.stats import StageStats
 from gearsql.cluster.status import parse_status
 from gearsql.errors import Error
 
@@ -20,13 +22,28 @@ END_SECONDS = 1.0
 
 
 @contextmanager
-def reported(shards: Shards, query_id: str, report: Progress | None) -> Iterator[None]:
-    """Call `report` again and again until the block ends; a silent shard ends only the reports."""
-    if report is None:
+def reported(
+    shards: Shards, query_id: str, report: Progress | None, stats: StageStats | None = None
+) -> Iterator[None]:
+    """Call `report` again and again until the block ends; a silent shard ends only the reports.
+
+    So it does with what the statement's control has for each shard. `stats` are the stage's, which tell of a
+    shard that has nothing to do any more.
+    """
+    each = shards.control.each_shard
+    if report is None and each is None:
         yield
         return
+
+    def tell(parts: Sequence[ShardProgress]) -> None:
+        if report is not None:
+            report(sum(part.keys for part in parts), sum(part.total for part in parts))
+        if each is not None:
+            each(tuple(parts))
+
     stop = Event()
-    thread = Thread(target=_poll, args=(shards, query_id, report, stop), daemon=True, name="gearsql-progress")
+    asked = (shards, query_id, tell, stats or StageStats(), stop)
+    thread = Thread(target=_poll, args=asked, daemon=True, name="gearsql-progress")
     thread.start()
     try:
         yield
@@ -35,14 +52,20 @@ def reported(shards: Shards, query_id: str, report: Progress | None) -> Iterator
         thread.join(END_SECONDS)
 
 
-def _poll(shards: Shards, query_id: str, report: Progress, stop: Event) -> None:
+def _poll(
+    shards: Shards,
+    query_id: str,
+    tell: Callable[[Sequence[ShardProgress]], None],
+    stats: StageStats,
+    stop: Event,
+) -> None:
     connections: list[ShardConnection] = []
     try:
         while not stop.wait(POLL_SECONDS):
             connections = connections or [shards.open(shard) for shard in shards.all]
-            done, total = _progress(connections, query_id)
+            parts = _progress(connections, query_id, stats)
             if not stop.is_set():
-                report(done, total)
+                tell(parts)
     except Error:
         return
     finally:
@@ -50,17 +73,19 @@ def _poll(shards: Shards, query_id: str, report: Progress, stop: Event) -> None:
             connection.close()
 
 
-def _progress(connections: list[ShardConnection], query_id: str) -> tuple[int, int]:
-    done = total = 0
+def _progress(connections: list[ShardConnection], query_id: str, stats: StageStats) -> list[ShardProgress]:
     for connection in connections:
         connection.send(("GEARSQL.STATUS",), ("DBSIZE",))
+    parts = []
     for connection in connections:
         status, keys = connection.read_all(2)
         for answer in (status, keys):
             if isinstance(answer, Error):
                 raise answer
         stages = [stage for stage in parse_status(status).stages if stage.query_id == query_id]
-        # A shard whose stage has ended has done all its keys.
-        done += sum(stage.rows_scanned for stage in stages) if stages else int(keys)
-        total += int(keys)
-    return min(done, total), total
+        total, come = int(keys), stats.shards.get(connection.name)
+        done = total if connection.name in stats.ended else sum(stage.keys_seen for stage in stages)
+        rows = sum(stage.rows_scanned for stage in stages) or (come.rows_scanned if come else 0)
+        shipped = come.bytes_shipped if come else 0
+        parts.append(ShardProgress(connection.name, min(done, total), total, rows, shipped))
+    return parts

@@ -50,7 +50,7 @@ class Stage:
         measured.arrived = time.perf_counter()
 
     def _in_servers(self) -> Iterator[pa.RecordBatch]:
-        with reported(self.shards, self.patience.control.id, self.progress):
+        with reported(self.shards, self.patience.control.id, self.progress, self.stats):
             shard, how = self.plan.shard, (self.patience, self.session, self.mode)
             yield from dispatch(self.shards, shard, self.stats, *how)
 

@@ -13,6 +13,7 @@ class RunningStage:
 
     id: str
     rows_scanned: int
+    keys_seen: int
     keys_total: int
 
     @property
@@ -38,7 +39,12 @@ def parse_status(reply: Sequence[Any]) -> Status:
         text(told.get("module_version", b"?")),
         text(told.get("duckdb_version", b"?")),
         tuple(
-            RunningStage(text(stage["id"]), int(stage["rows_scanned"]), int(stage["keys_total"]))
+            RunningStage(
+                text(stage["id"]),
+                int(stage["rows_scanned"]),
+                int(stage["keys_seen"]),
+                int(stage["keys_total"]),
+            )
             for stage in stages
         ),
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from gearsql.answer import Answer
-from gearsql.cluster.control import Control
+from gearsql.cluster.control import Control, ShardProgress
 from gearsql.cluster.progress import Progress
 from gearsql.dbapi.rows import Rows
 from gearsql.errors import InterfaceError, Warning
@@ -33,6 +33,8 @@ class Cursor:
         """What a statement's answer does not tell, such as values read as NULL; PEP 249's extension."""
         self.progress: Progress | None = None
         """Called with (keys done, keys in all) while a query runs, on another thread."""
+        self.shard_progress: Callable[[tuple[ShardProgress, ...]], None] | None = None
+        """Called with the progress of each shard (keys, total, rows, bytes) in the same way."""
         self.query_id: str | None = None
         """Of the statement that runs or ran last, as GEARSQL.STATUS shows it and GEARSQL.CANCEL takes it."""
         self._control: Control | None = None
@@ -80,6 +82,7 @@ class Cursor:
     def _begin(self, timeout: float | None) -> Control:
         self._control = control = self.connection.engine.control(timeout)
         self.query_id = control.id
+        control.each_shard = self.shard_progress
         return control
 
     def cancel(self) -> None:

@@ -1,5 +1,6 @@
 """Stages in real servers with the module: frames, stats, slots, failures."""
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ import pytest
 
 import gearsql
 from gearsql.catalog.table import KEY_COLUMN, Column, FieldSource, Glob
-from gearsql.cluster.control import Control
+from gearsql.cluster.control import Control, ShardProgress
 from gearsql.cluster.dispatch import dispatch
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.presence import choose_reader
@@ -17,6 +18,7 @@ from gearsql.cluster.progress import reported
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.stats import StageStats
 from gearsql.cluster.status import parse_status
+from gearsql.cluster.topology import Shard
 from gearsql.embedded import Cluster
 from gearsql.errors import (
     AccessDeniedError,
@@ -213,3 +215,28 @@ def test_every_shard_is_told_of_by_itself(shards: Shards) -> None:
         assert shard.stage_us >= shard.scan_us >= shard.locked_us > 0
         assert shard.stage_us >= shard.queued_us
     assert stats.sum("rows_shipped") == table.num_rows == ROWS // 2
+
+
+def test_progress_is_told_for_each_shard(filled: Cluster) -> None:
+    reports: list[tuple[ShardProgress, ...]] = []
+    sums: list[tuple[int, int]] = []
+    with gearsql.connect(filled.url) as connection:
+        cursor = connection.cursor()
+        cursor.shard_progress = reports.append
+        cursor.progress = lambda done, total: sums.append((done, total))
+        # Slow enough for a look, after the scan.
+        slow = "sum(list_sum([hash(concat(n, x)) % 7 FOR x IN range(3000)]))"
+        cursor.execute(f'SELECT {slow} FROM "dispatch:*"')
+    assert reports and len(reports) == len(sums)
+    for parts in reports:
+        assert [part.shard for part in parts] == [shard.name for shard in connection_shards(filled)]
+        assert all(0 <= part.keys <= part.total and part.total >= ROWS // 3 for part in parts)
+        assert all(0 <= part.rows <= ROWS // 3 and part.bytes >= 0 for part in parts)
+    for before, after in itertools.pairwise(reports):
+        assert all(one.rows <= other.rows for one, other in zip(before, after, strict=True))
+
+
+def connection_shards(cluster: Cluster) -> tuple[Shard, ...]:
+    shards = Shards(cluster.url)
+    shards.close()
+    return shards.all

@@ -37,6 +37,7 @@ from gearsql.errors import (
     MisfitError,
     NotSupportedError,
     ProgrammingError,
+    ServerLoadingError,
     ShardUnreachableError,
     SlotsNotCoveredError,
     TableShrankError,
@@ -46,7 +47,7 @@ from gearsql.errors import (
 from gearsql.merge.merger import Merger
 from gearsql.plan.explain import explain
 from gearsql.plan.split import split
-from gearsql.plan.stages import AclMode, GearsPlan, Reader, ScanMode
+from gearsql.plan.stages import AclMode, GearsPlan, Reader, ReadFrom, ScanMode
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery, ResultColumn
 from gearsql.sql.ddl_summarize import COLUMNS, all_columns, summary
@@ -91,15 +92,19 @@ class Engine:
         acl: AclMode = "error",
         files: bool = False,
         limits: Mapping[str, int] | None = None,
+        read_from: ReadFrom = "primary",
     ) -> None:
         """Connect; `options` are redis-py's, `timeout` bounds a statement in seconds if it says nothing else.
 
         `session` names the one on each server that users' functions run in. `scan` is how shards
-        read their keys where a statement does not say. `acl` is what keys do that the user may not read.
+        read their keys where a statement does not say. `acl` is what keys do that the user may not read,
+        `read_from` who runs stages.
         """
         if acl not in ("error", "skip"):
             raise InterfaceError(f"acl is 'error' or 'skip', not {acl!r}")
-        self._shards = Shards(url, options, timeout, acl)
+        if read_from not in ("primary", "replica", "replica-only"):
+            raise InterfaceError(f"read_from is 'primary', 'replica' or 'replica-only', not {read_from!r}")
+        self._shards = Shards(url, options, timeout, acl, read_from)
         self._tables = Tables(self._shards)
         self.functions = Functions(self._shards)
         self._binder = Binder()
@@ -252,7 +257,13 @@ class Engine:
                 if not isinstance(statement, Query | Explain):
                     raise
                 return self._run_view(statement, named.view, parameters, progress, mode)
-            except (SlotsNotCoveredError, ShardUnreachableError, TableShrankError, KeyChangedError) as error:
+            except (
+                SlotsNotCoveredError,
+                ShardUnreachableError,
+                ServerLoadingError,
+                TableShrankError,
+                KeyChangedError,
+            ) as error:
                 if not isinstance(statement, Query | Explain):
                     raise
                 patience.recover(self._shards, error)
@@ -308,6 +319,11 @@ class Engine:
         if not plan.shard.scans:
             return self._once(plan, patience)
         stage = Stage(self._shards, plan, StageStats(), patience, progress, self._session, mode)
+        if self._shards.read_from != "primary" and plan.reader == "portable":
+            raise NotSupportedError(
+                "the portable reader reads no replicas",
+                hint="load the module into the servers, or read with read_from='primary'",
+            )
         if mode == "snapshot" and plan.reader == "portable":
             raise NotSupportedError(
                 "the portable reader takes no snapshots",

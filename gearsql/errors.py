@@ -10,6 +10,7 @@ Error                       message, position, hint
       ├── OperationalError  the servers are at fault, not the query
       │    ├── ShardError           one shard failed: shard
       │    ├── ShardUnreachableError   down, refused, wrong password, TLS
+      │    ├── ServerLoadingError   a server loads its data, or is a replica without its primary
       │    ├── ModuleMissingError   the module is on some shards only, or asked for and absent
       │    ├── VersionMismatchError shards, or shard and client, run different versions
       │    ├── SlotsNotCoveredError the cluster does not serve every slot
@@ -229,6 +230,10 @@ class ShardUnreachableError(ShardError):
     """A shard is down, or refuses us (`refused`: by our login, so that trying again is no use)."""
 
     refused = False
+
+
+class ServerLoadingError(ShardError):
+    """A server loads its data, or is a replica without its primary; queries wait for it a little."""
 
 
 class ModuleMissingError(ShardError):

@@ -25,10 +25,11 @@ static const char *const expressions[] = {
 };
 static const char *const queries[] = {"CTE_NODE", "RECURSIVE_CTE_NODE", "SELECT_NODE", "SET_OPERATION_NODE"};
 static const char *const others[] = {
-    "BASE_TABLE",     "EMPTY",          "EXPRESSION_LIST", "JOIN",       "SUBQUERY",      "TABLE_FUNCTION",
-    "LIMIT_MODIFIER", "ORDER_MODIFIER", "ASCENDING",       "DESCENDING", "ORDER_DEFAULT", "DISTINCT_MODIFIER",
+    "BASE_TABLE",        "PIVOT",          "EMPTY",          "EXPRESSION_LIST", "JOIN",       "SUBQUERY",
+    "TABLE_FUNCTION",    "LIMIT_MODIFIER", "ORDER_MODIFIER", "ASCENDING",       "DESCENDING", "ORDER_DEFAULT",
+    "DISTINCT_MODIFIER",
 };
-static const char *const table_functions[] = {"generate_series", "range", "unnest"};
+static const char *const table_functions[] = {"generate_series", "range", "json_each", "json_tree", "unnest"};
 
 #define IS_AMONG(bytes, list) is_among(bytes, list, sizeof list / sizeof *list)
 

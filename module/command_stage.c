@@ -13,9 +13,12 @@ static bool may_block(RedisModuleCtx *ctx) {
     return !(flags & (REDISMODULE_CTX_FLAGS_LUA | REDISMODULE_CTX_FLAGS_MULTI | REDISMODULE_CTX_FLAGS_DENY_BLOCKING));
 }
 
-static bool is_replica_of_a_cluster(RedisModuleCtx *ctx) {
+/* NULL, or why this server is not the one that the stage is for. */
+static const char *at_wrong_node(RedisModuleCtx *ctx, const gears_stage *stage) {
     int flags = RedisModule_GetContextFlags(ctx);
-    return (flags & REDISMODULE_CTX_FLAGS_CLUSTER) && (flags & REDISMODULE_CTX_FLAGS_SLAVE);
+    bool is_replica = flags & REDISMODULE_CTX_FLAGS_SLAVE;
+    if (stage->on_replica) return is_replica ? NULL : GEARS_PRIMARY;
+    return (flags & REDISMODULE_CTX_FLAGS_CLUSTER) && is_replica ? GEARS_REPLICA : NULL;
 }
 
 /* Block the client and hand it to the stage as the one that waits for the next frame. */
@@ -34,8 +37,6 @@ bool gears_command_may_start(RedisModuleCtx *ctx) {
     const char *problem = NULL;
     if (!may_block(ctx))
         problem = "GEARSSTAGE a stage cannot run in a transaction or script";
-    else if (is_replica_of_a_cluster(ctx))
-        problem = "GEARSREPLICA this node is a replica now: its primary has the slots";
     else if (gears_stage_of_client(RedisModule_GetClientId(ctx)))
         problem = "GEARSLIMIT this connection has an open stage: fetch it to its end first";
     if (problem != NULL) RedisModule_ReplyWithError(ctx, problem);
@@ -47,6 +48,11 @@ int gears_command_start(RedisModuleCtx *ctx, gears_stage *stage, char *error) {
         RedisModule_ReplyWithError(ctx, error ? error : "GEARSLIMIT out of memory");
         free(error);
         return REDISMODULE_OK;
+    }
+    const char *problem = at_wrong_node(ctx, stage);
+    if (problem != NULL) {
+        gears_stage_release(stage);
+        return RedisModule_ReplyWithError(ctx, problem);
     }
     if (stage->once && !gears_limits_first_time(stage)) {
         gears_stage_release(stage);

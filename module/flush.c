@@ -26,6 +26,7 @@ static void on_flush(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subev
     const RedisModuleFlushInfoV1 *told = data;
     (void)event;
     if (subevent != REDISMODULE_SUBEVENT_FLUSHDB_START || gears_stage_open() == 0) return;
+    gears_stage_cancel_on_replica(told->dbnum < 0 ? NULL : &told->dbnum, emptied);
     if (told->dbnum < 0)
         gears_stage_cancel_all(reason(ctx, emptied));
     else
@@ -42,12 +43,14 @@ static void on_swap(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subeve
 /* Of functions, what a primary sends is all that there is. (A server takes one callback of a module for an event.) */
 static void on_loading(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
     (void)event, (void)data;
+    if (subevent <= REDISMODULE_SUBEVENT_LOADING_REPL_START) gears_stage_cancel_on_replica(NULL, loaded);
     if (subevent <= REDISMODULE_SUBEVENT_LOADING_REPL_START) gears_stage_cancel_all(reason(ctx, loaded));
     if (subevent == REDISMODULE_SUBEVENT_LOADING_REPL_START) gears_function_clear();
 }
 
 static void on_async_load(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
     (void)event, (void)data;
+    if (subevent == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_COMPLETED) gears_stage_cancel_on_replica(NULL, loaded);
     if (subevent == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_COMPLETED) gears_stage_cancel_all(reason(ctx, loaded));
 }
 

@@ -324,6 +324,7 @@ static void read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key
     size_t length;
     const char *bytes = RedisModule_StringPtrLen(name, &length);
     if (!matches(s, bytes, length)) return;
+    if (s->stage->only != NULL && !gears_slot_set_has(&s->stage->only->wanted, gears_slot_of(bytes, length))) return;
     if (RedisModule_KeyType(key) !=
         (s->by_element ? gears_read_keytype(s->spec->key_type) : REDISMODULE_KEYTYPE_HASH)) {
         s->skipped++;
@@ -509,8 +510,9 @@ static long long wall_clock_ms(void) {
 /* Users change while we wait for the lock: a user that is gone ends the stage, new key patterns hold at once. */
 static bool begin_turn(scan_state *s) {
     int flags = RedisModule_GetContextFlags(s->ctx);
-    if (s->stage->slots != NULL && (flags & REDISMODULE_CTX_FLAGS_SLAVE)) {
-        gears_stage_fail(s->stage, GEARS_REPLICA);
+    bool is_replica = flags & REDISMODULE_CTX_FLAGS_SLAVE;
+    if ((s->stage->slots != NULL && is_replica) || (s->stage->on_replica && !is_replica)) {
+        gears_stage_fail(s->stage, "%s", is_replica ? GEARS_REPLICA : GEARS_PRIMARY);
         return false;
     }
     if (flags & (REDISMODULE_CTX_FLAGS_LOADING | REDISMODULE_CTX_FLAGS_ASYNC_LOADING |
@@ -565,7 +567,7 @@ static void run_turn(scan_state *s) {
         run_turn_by_slot(s);
         return;
     }
-    s->repeats = s->stage->slots != NULL && gears_repeat_applies();
+    s->repeats = (s->stage->slots != NULL || s->stage->only != NULL) && gears_repeat_applies();
     if (s->repeats && !gears_repeat_begin(&s->repeat, s->ctx)) {
         gears_slots_distrust();
         fail_moved(s, s->repeat.slot);

@@ -25,6 +25,22 @@ static bool is_recent(uint64_t moment, uint64_t span) { return moment != 0 && ge
 
 /* ---- sets ----------------------------------------------------------------------------------------------------- */
 
+/* CRC-16/XMODEM, four bits at a time. */
+unsigned gears_slot_of(const char *key, size_t length) {
+    static const uint16_t table[16] = {0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5, 0x60c6, 0x70e7,
+                                       0x8108, 0x9129, 0xa14a, 0xb16b, 0xc18c, 0xd1ad, 0xe1ce, 0xf1ef};
+    const char *open = memchr(key, '{', length);
+    const char *close = open != NULL ? memchr(open, '}', length - (size_t)(open - key)) : NULL;
+    if (close != NULL && close > open + 1) key = open + 1, length = (size_t)(close - key);
+    uint16_t crc = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)key[i];
+        crc = (uint16_t)(crc << 4 ^ table[(crc >> 12 ^ byte >> 4) & 15]);
+        crc = (uint16_t)(crc << 4 ^ table[(crc >> 12 ^ byte) & 15]);
+    }
+    return crc & (GEARS_SLOT_COUNT - 1);
+}
+
 bool gears_slot_set_has(const gears_slot_set *set, unsigned slot) { return set->bits[slot / 64] >> (slot % 64) & 1; }
 
 void gears_slot_set_add(gears_slot_set *set, unsigned first, unsigned last) {

@@ -13,6 +13,7 @@
 
 #include "server.h"
 
+#define GEARS_PRIMARY "GEARSREPLICA this node is no replica any more"
 #define GEARS_REPLICA "GEARSREPLICA this node is a replica now: its primary has the slots"
 
 enum { GEARS_SLOT_COUNT = 16384 };
@@ -36,6 +37,9 @@ typedef struct gears_slots {
     bool at_once;                    /* all was read as of the moment of `at_start` */
     unsigned executions, open_scans; /* scans that read by these slots: of a self-join there are two */
 } gears_slots;
+
+/* The slot of a key: CRC16 of its hash tag. Any thread. */
+unsigned gears_slot_of(const char *key, size_t length);
 
 bool gears_slot_set_has(const gears_slot_set *set, unsigned slot);
 void gears_slot_set_add(gears_slot_set *set, unsigned first, unsigned last);

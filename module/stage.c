@@ -80,6 +80,7 @@ void gears_stage_release(gears_stage *stage) {
     free(stage->hooks);
     free(stage->hook_session.data);
     free(stage->slots);
+    free(stage->only);
     free(stage->id);
     free(stage->sql);
     free(stage->user.data);
@@ -162,6 +163,7 @@ typedef struct cancellation {
     const unsigned long long *client;
     const int *database;
     const uint64_t *now;
+    bool on_replica;
     const char *reason;
     size_t count;
 } cancellation;
@@ -173,6 +175,7 @@ static void cancel_matching(gears_stage *stage, void *data) {
     if (wanted->user != NULL && !is_of_user(stage, wanted->user)) return;
     if (wanted->client != NULL && stage->client != *wanted->client) return;
     if (wanted->database != NULL && stage->database != *wanted->database) return;
+    if (wanted->on_replica && !stage->on_replica) return;
     cancel(stage, wanted->reason);
     wanted->count++;
 }
@@ -196,6 +199,10 @@ size_t gears_stage_cancel_client(unsigned long long client, const char *reason) 
 }
 
 size_t gears_stage_cancel_all(const char *reason) { return cancel_stages((cancellation){.reason = reason}); }
+
+size_t gears_stage_cancel_on_replica(const int *database, const char *reason) {
+    return cancel_stages((cancellation){.database = database, .on_replica = true, .reason = reason});
+}
 
 size_t gears_stage_cancel_database(int database, const char *reason) {
     return cancel_stages((cancellation){.database = &database, .reason = reason});

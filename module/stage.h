@@ -90,6 +90,8 @@ typedef struct gears_stage {
     size_t scan_count;
     gears_scan_spec *scans;
     gears_slots *slots; /* NULL: all keys, whatever their slots */
+    bool on_replica;    /* it is for a replica, and for nobody else */
+    gears_slots *only;  /* on a replica: keys of other slots are no rows; NULL: all keys are */
     gears_mode mode;    /* as asked for */
     bool mode_chosen;   /* worker only, as the next three: whether `snapshot` says what it will be */
     struct gears_snapshot *snapshot;
@@ -151,6 +153,8 @@ size_t gears_stage_cancel_id(gears_slice id, const gears_slice *user, const char
 size_t gears_stage_cancel_late(uint64_t now, const char *reason);
 size_t gears_stage_cancel_client(unsigned long long client, const char *reason);
 size_t gears_stage_cancel_all(const char *reason);
+/* Those that read a replica as such; of all databases, or of one. */
+size_t gears_stage_cancel_on_replica(const int *database, const char *reason);
 size_t gears_stage_cancel_database(int database, const char *reason);
 
 /* Main thread: hand the stage the client that waits for its next frame. False if it has one already. */

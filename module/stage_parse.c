@@ -2,7 +2,8 @@
  * what is there before anything is allocated, and every refusal names the argument.
  *
  *   GEARSQL.EXECUTE id VERSION v DUCKDB v
- *       [MODE sliced|snapshot] [ACL error|skip] [SLOTS n (first last)…] [LIMITS n (name number)…] [ONCE]
+ *       [MODE sliced|snapshot] [ACL error|skip] [NODE primary|replica] [SLOTS n (first last)…]
+ *       [LIMITS n (name number)…] [ONCE]
  *       { SCAN error|null|skip [TYPE word] (GLOB pattern | TEMPLATE n literal…)
  *         NULLS n value… COLUMNS n (name type source)… }…
  *       [HOOKS session n (name hash)…] SQL text
@@ -246,6 +247,12 @@ static bool decode_mode(decoder *d, gears_stage *stage) {
     return stage->mode == GEARS_MODE_SNAPSHOT ? expect(d, "snapshot") : expect(d, "sliced");
 }
 
+static bool decode_node(decoder *d, gears_stage *stage) {
+    d->at++;
+    stage->on_replica = next_is(d, "replica");
+    return stage->on_replica ? expect(d, "replica") : expect(d, "primary");
+}
+
 static bool decode_acl(decoder *d, gears_stage *stage) {
     d->at++;
     stage->withhold = next_is(d, "skip");
@@ -353,6 +360,8 @@ static bool decode_options(decoder *d, gears_stage *stage) {
             decoded = decode_mode(d, stage);
         else if (next_is(d, "ACL"))
             decoded = decode_acl(d, stage);
+        else if (next_is(d, "NODE"))
+            decoded = decode_node(d, stage);
         else if (next_is(d, "SLOTS"))
             decoded = decode_slots(d, stage);
         else if (next_is(d, "LIMITS"))
@@ -371,6 +380,8 @@ static bool decode(decoder *d, RedisModuleCtx *ctx, gears_stage *stage) {
     if (!decode_version(d, "VERSION", "gearsql", GEARS_VERSION)) return false;
     if (!decode_version(d, "DUCKDB", "duckdb", gears_version_of_duckdb())) return false;
     if (!decode_options(d, stage)) return false;
+    /* A replica owns no slots: its primary's are a filter there, and the coordinator watches over them. */
+    if (stage->on_replica) stage->only = stage->slots, stage->slots = NULL;
     stage->scans = calloc(MAX_SCANS, sizeof *stage->scans);
     if (stage->scans == NULL) return refuse(d, "GEARSLIMIT out of memory");
     while (next_is(d, "SCAN")) {

@@ -43,6 +43,13 @@ ACL_HELP = "When some keys may not be read: fail, or answer over the others and 
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For each statement."
 )
+@click.option(
+    "--read-from",
+    type=click.Choice(["primary", "replica", "replica-only"]),
+    default="primary",
+    show_default=True,
+    help="Who runs a query's stages.",
+)
 @click.version_option(VERSION)
 @click.pass_context
 def main(
@@ -54,6 +61,7 @@ def main(
     reader: str,
     scan: str,
     acl: str,
+    read_from: str,
     timeout: float | None,
 ) -> None:
     """SQL over the hashes of a Redis or Valkey cluster, computed where they live.
@@ -72,7 +80,7 @@ def main(
         return
     scripts = [*commands, *map(_read, files or ([] if commands else ["-"]))]
     with errors_to_exits():
-        run_scripts(url, scripts, FORMATS[form], reader, scan, acl, timeout)
+        run_scripts(url, scripts, FORMATS[form], reader, scan, acl, read_from, timeout)
 
 
 def _read(file: str) -> str:

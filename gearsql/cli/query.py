@@ -14,7 +14,7 @@ from gearsql.cli.formats import Format, plan_lines, property_lines, table
 from gearsql.cli.script import statements
 from gearsql.cluster.presence import Wanted
 from gearsql.dbapi import Cursor, connect
-from gearsql.plan.stages import AclMode, ScanMode
+from gearsql.plan.stages import AclMode, ReadFrom, ScanMode
 from gearsql.sql.parse import parse
 from gearsql.sql.statements import DescribeFunction, Explain
 
@@ -26,15 +26,17 @@ def run_scripts(
     reader: str,
     scan: str,
     acl: str,
+    read_from: str,
     timeout: float | None = None,
 ) -> None:
     """Run all statements in order and print each answer; the first error ends it."""
-    modes = cast(ScanMode, scan), cast(AclMode, acl)
+    modes = cast(ScanMode, scan), cast(AclMode, acl), cast(ReadFrom, read_from)
     with connect(
         url,
         reader=cast(Wanted, reader),
         scan=modes[0],
         acl=modes[1],
+        read_from=modes[2],
         files=True,
         timeout=timeout,
     ) as connection:

@@ -48,11 +48,19 @@ class Endpoint:
         self._kind: type[ConnectionInterface] = settings.pop("connection_class", default)
         self._settings = self._transport(settings)
 
-    def open(self, host: str | None = None, port: int | None = None) -> ShardConnection:
-        """Connect to the URL's own server, or to another one by the same rules."""
+    def open(
+        self, host: str | None = None, port: int | None = None, seconds: float | None = None
+    ) -> ShardConnection:
+        """Connect to the URL's own server, or to another one by the same rules.
+
+        `seconds` is how long that and an answer may take at most; None: as everywhere.
+        """
         settings = dict(self._settings)
         if host is not None:
             settings |= {"host": host, "port": port}
+        if seconds is not None:
+            limits = ("socket_timeout", "socket_connect_timeout")
+            settings |= {limit: min(seconds, settings[limit]) for limit in limits}
         try:
             connection = self._kind(**settings)
         except (TypeError, ValueError) as e:

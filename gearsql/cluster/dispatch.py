@@ -14,6 +14,7 @@ import pyarrow as pa
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.gather import gather
 from gearsql.cluster.patience import Patience
+from gearsql.cluster.replicas import alone, choose
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.slots import ALL_SLOTS, ASK_SLOTS, SlotLedger, moved, parse_slots, slot_spans
 from gearsql.cluster.stats import StageStats
@@ -48,6 +49,8 @@ def dispatch(
     if shards.clustered:
         yield from _by_slots(shards, stage, stats, patience, session, mode)
     else:
+        if shards.read_from != "primary":
+            stats.notes.append(alone(shards))
         yield from gather(shards, read, patience.left())
 
 
@@ -75,10 +78,20 @@ def _by_slots(
         ) -> Iterator[pa.RecordBatch]:
             slots = slot_spans(ledger.of[shard])
             limits = patience.control.limits()
-            connection.send(execute_words(stage_id, stage, session, slots, mode, shards.acl, limits))
-            answer = _StageAnswer(connection, stage_id, stats)
+            chosen = None
+            if shards.read_from != "primary":
+                chosen = choose(shards, shard, connection, ledger.of[shard])
+                stats.notes.append(chosen.note)
+            asked, replica = (chosen.connection, chosen.replica) if chosen else (connection, False)
+            asked.send(
+                execute_words(stage_id, stage, session, slots, mode, shards.acl, limits, replica=replica)
+            )
+            answer = _StageAnswer(asked, stage_id, stats)
             yield from _batches(answer)
-            ledger.closes(shard, parse_slots(answer.slots_left), connection.ask(*ASK_SLOTS))
+            after = connection.ask(*ASK_SLOTS)
+            if chosen:
+                chosen.require_unmoved(after)
+            ledger.closes(shard, parse_slots(answer.slots_left), after)
 
         yield from gather(shards, read, patience.left(), [shard for shard in shards.all if ledger.of[shard]])
         before, left = left, ledger.settle()

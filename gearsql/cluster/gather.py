@@ -101,8 +101,9 @@ class _Gathering(Generic[T]):
 
     def _cancel(self) -> None:
         self._stop.set()
-        for connection in self._busy.values():
+        for shard, connection in self._busy.items():
             connection.close()
+            self._shards.stop_reading(shard)
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()

@@ -23,7 +23,7 @@ def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
     for why in dict.fromkeys(shard.fallback for shard in stats.shards.values() if shard.fallback):
         where = [shard.shard for shard in stats.shards.values() if shard.fallback == why]
         notes.append(f"{', '.join(where)} read in slices, and took no snapshot: {why}")
-    return (*notes, *hook_notes(stats))
+    return (*notes, *sorted(set(stats.notes)), *hook_notes(stats))
 
 
 _TYPES = {"json": "string", "zset": "sorted set"}

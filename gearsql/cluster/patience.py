@@ -12,6 +12,7 @@ from gearsql.cluster.shards import Shards
 from gearsql.errors import (
     Error,
     KeyChangedError,
+    ServerLoadingError,
     ShardUnreachableError,
     SlotsMovedError,
     SlotsNotCoveredError,
@@ -91,7 +92,7 @@ class Patience:
         if self.left() == 0.0:
             return False
         match error:
-            case SlotsMovedError() | TableShrankError() | KeyChangedError():
+            case SlotsMovedError() | TableShrankError() | KeyChangedError() | ServerLoadingError():
                 return self.settles()
             case SlotsNotCoveredError():
                 return self.heard()

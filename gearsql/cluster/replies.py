@@ -28,6 +28,7 @@ from gearsql.errors import (
     QueueFullError,
     ResourceLimitError,
     RowLimitError,
+    ServerLoadingError,
     ShardError,
     ShardUnreachableError,
     SlotsMovedError,
@@ -53,7 +54,9 @@ def error_from_reply(shard: str, reply: redis.RedisError) -> Error:
         case redis.exceptions.NoPermissionError():
             return _access_denied(shard, str(reply))
         case redis.BusyLoadingError():
-            return ShardError(f"{shard} is loading its data", shard=shard, hint="try again when it is done")
+            return ServerLoadingError(
+                f"{shard} is loading its data", shard=shard, hint="try again when it is done"
+            )
         case redis.exceptions.AskError():  # MOVED is one, too.
             moved = SlotsMovedError(
                 f"{shard} does not serve the slot {reply.slot_id} any more, as it did before"
@@ -107,6 +110,8 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
         case (
             "GEARSREPLICA" | "UNBLOCKED"
         ):  # The server itself ends what waits on it when it becomes a replica.
+            if "no replica" in text:
+                return SlotsMovedError(f"{shard} is no replica any more")
             return SlotsMovedError(f"{shard} is a replica now, and counts no slots")
         case "GEARSSHRINK":
             return TableShrankError(f"{shard}: {unescape(text)}", shard=shard)
@@ -119,7 +124,9 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
                 f"{shard}: {unescape(text)}", shard=shard, hint="scan='sliced' needs no process"
             )
         case "GEARSLOADING":
-            return ShardError(f"{shard}: {unescape(text)}", shard=shard, hint="try again when it is done")
+            return ServerLoadingError(
+                f"{shard}: {unescape(text)}", shard=shard, hint="try again when it is done"
+            )
         case "GEARSGONE":
             return ShardError(f"{shard} lost the stage: {unescape(text)}", shard=shard)
         case "GEARSREFUSED":

@@ -12,7 +12,10 @@ from gearsql.cluster.connection import Endpoint, ShardConnection
 from gearsql.cluster.control import Control
 from gearsql.cluster.topology import ALONE, Shard, find_shards
 from gearsql.errors import Error, ShardUnreachableError, SlotsMovedError
-from gearsql.plan.stages import AclMode
+from gearsql.plan.stages import AclMode, ReadFrom
+
+REPLICA_SECONDS = 1.0
+"""For a replica to answer; another one, or the primary, is asked instead."""
 
 
 class Shards:
@@ -24,12 +27,16 @@ class Shards:
         options: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         acl: AclMode = "error",
+        read_from: ReadFrom = "primary",
     ) -> None:
         """Connect and find the shards; raises when they do not cover all slots.
 
         `timeout` is that of queries: no answer but that to a stage is waited for longer. `acl` says what
-        keys do that the user may not read.
+        keys do that the user may not read, `read_from` who runs stages.
         """
+        self.read_from = read_from
+        self._replicas: dict[tuple[str, int], ShardConnection] = {}
+        self._reading: dict[Shard, ShardConnection] = {}
         self.acl = acl
         self._endpoint = Endpoint(url, options or {}, timeout)
         self._connections: dict[Shard, ShardConnection] = {}
@@ -98,6 +105,24 @@ class Shards:
             else self._endpoint.open(shard.host, shard.port)
         )
 
+    def replica(self, host: str, port: int) -> ShardConnection:
+        """Return the kept connection to a replica; what hangs is given up soon."""
+        kept = self._replicas.get((host, port))
+        if kept is None or not kept.is_idle():
+            if kept is not None:
+                kept.close()
+            kept = self._replicas[host, port] = self._endpoint.open(host, port, REPLICA_SECONDS)
+        return kept
+
+    def reads(self, shard: Shard, replica: ShardConnection) -> None:
+        """Note that a replica answers for a shard, until the shard is asked to stop."""
+        self._reading[shard] = replica
+
+    def stop_reading(self, shard: Shard) -> None:
+        """Close the connection to the replica that answers for a shard, which ends its stage."""
+        if (replica := self._reading.pop(shard, None)) is not None:
+            replica.close()
+
     def owner(self, key: bytes) -> ShardConnection:
         """Return the connection to the shard that serves `key`."""
         slot = key_slot(key)
@@ -117,9 +142,11 @@ class Shards:
 
         Any thread may do so.
         """
-        for connection in list(self._connections.values()):
+        for connection in (*self._connections.values(), *self._replicas.values()):
             connection.close()
         self._connections.clear()
+        self._replicas.clear()
+        self._reading.clear()
 
     def _first_seed(self) -> ShardConnection:
         # To ask a stopped server again costs its whole time.

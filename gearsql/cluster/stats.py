@@ -54,6 +54,8 @@ class StageStats:
     shards: dict[str, ShardStats] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     """The shards that have said all."""
+    notes: list[str] = field(default_factory=list)
+    """What is to be said of who was asked."""
     nulls_here: int = 0
     """Rows that ON ERROR NULL made NULL in this client."""
 

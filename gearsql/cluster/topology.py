@@ -120,6 +120,24 @@ def read_view(cluster_nodes: bytes) -> View:
     return replace(own, others=others)
 
 
+def replicas_of_own(cluster_nodes: bytes, host: str) -> tuple[tuple[str, int], ...]:
+    """Read from CLUSTER NODES where the asked shard's replicas are, but those that are known to have failed.
+
+    `host` is how this client knows the shard: if that is its host name, so it goes for the replicas. CLUSTER
+    SLOTS leaves out replicas that nobody has heard of lately.
+    """
+    lines = _lines(cluster_nodes)
+    own = next(line for line in lines if _is_own(line))
+    by_name = host in own[1].split(",")[1:]
+    found = []
+    for line in lines:
+        if line[3] == own[0] and not {"fail", "noaddr", "handshake"} & set(line[2].split(",")):
+            address, *names = line[1].split(",")
+            ip, _, port = address.partition("@")[0].rpartition(":")
+            found.append(((names[0] if by_name and names else ip) or host, int(port)))
+    return tuple(found)
+
+
 def _lines(cluster_nodes: bytes) -> list[list[str]]:
     return [line.split(" ") for line in cluster_nodes.decode().splitlines()]
 

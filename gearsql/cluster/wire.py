@@ -34,6 +34,8 @@ def execute_words(
     mode: ScanMode = "sliced",
     acl: AclMode = "error",
     limits: Mapping[str, int] | None = None,
+    *,
+    replica: bool = False,
 ) -> list[Word]:
     """Return the command that starts a stage; everything in it is data, nothing is quoted.
 
@@ -42,7 +44,7 @@ def execute_words(
     `limits` are the server's words for them (control.py). The stage runs once, however often it is sent.
     """
     words: list[Word] = ["GEARSQL.EXECUTE", stage_id, "VERSION", VERSION, "DUCKDB", duckdb.__version__]
-    words += ["MODE", mode, "ACL", acl, "ONCE"]
+    words += ["MODE", mode, "ACL", acl, "NODE", "replica" if replica else "primary", "ONCE"]
     if limits:
         words += ["LIMITS", len(limits), *(word for limit in limits.items() for word in limit)]
     if slots is not None:

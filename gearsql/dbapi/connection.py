@@ -14,7 +14,7 @@ from gearsql.dbapi.functions import function_of, located
 from gearsql.embedded import Cluster
 from gearsql.engine import Engine
 from gearsql.errors import FunctionDefinitionError, FunctionExistsError, InterfaceError, NotSupportedError
-from gearsql.plan.stages import AclMode, ScanMode
+from gearsql.plan.stages import AclMode, ReadFrom, ScanMode
 
 Subject = TypeVar("Subject", bound=Callable[..., Any])
 
@@ -29,6 +29,7 @@ def connect(
     acl: AclMode = "error",
     files: bool = False,
     limits: Mapping[str, int] | None = None,
+    read_from: ReadFrom = "primary",
     **options: Any,
 ) -> Connection:
     """Connect to a server or cluster by redis://, rediss:// or unix:// URL.
@@ -39,7 +40,9 @@ def connect(
     functions in Python run in on each server; else connections of one user share theirs. `scan` says how each
     server is read: 'sliced', in turns between other clients' commands, or 'snapshot', as of one moment. `acl`
     says what a query does when the user may not read some of a table's keys: 'error', it fails, or 'skip', it
-    answers over the others and a note says how many were left out. `limits` bounds what a query does on each
+    answers over the others and a note says how many were left out. `read_from` is 'primary',
+    'replica' (of a cluster, where one has caught up with its primary; else the primary, and a note says so),
+    or 'replica-only'. `limits` bounds what a query does on each
     shard: rows, shipped_rows, shipped_bytes. `files` allows COPY, which reads and writes files of this
     machine. Further options are redis-py's.
     """
@@ -56,6 +59,7 @@ def connect(
             acl=acl,
             files=files,
             limits=limits,
+            read_from=read_from,
         )
         return Connection(engine, server)
     except BaseException:

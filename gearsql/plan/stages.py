@@ -12,6 +12,8 @@ from gearsql.sql.hooks import Hooks
 Reader = Literal["module", "portable"]
 ScanMode = Literal["sliced", "snapshot"]
 """How a shard's keys are read: in turns between other clients' commands, or all as of one moment."""
+ReadFrom = Literal["primary", "replica", "replica-only"]
+"""Who runs stages. Without a usable replica 'replica' reads the primary, 'replica-only' is an error."""
 AclMode = Literal["error", "skip"]
 """What keys that the user may not read do: the query fails, or answers without them and says how many."""
 

@@ -181,6 +181,9 @@ ALLOWED = [
     "SELECT list_transform([1, 2], lambda x: x + 1)[1:2], {'a': 1}.a, map {'k': 1}['k'], 'x' COLLATE NOCASE",
     "SELECT CAST('[1]' AS INT[]), 1::DECIMAL(3, 2), try_cast('x' AS DATE), INTERVAL 1 DAY, DATE '2020-01-01'",
     "SELECT * EXCLUDE (city) FROM scan_0",
+    "FROM (PIVOT scan_0 ON city IN ('a', 'b') USING sum(age))",
+    "FROM (UNPIVOT (SELECT age, 1 AS b FROM scan_0) ON age, b)",
+    "SELECT count(*) FROM json_each('[1]'), json_tree('{}')",
 ]
 
 

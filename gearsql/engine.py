@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from gearsql.answer import Answer, listing, regrouped
 from gearsql.catalog.function import Known
+from gearsql.catalog.names import fold
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
 from gearsql.catalog.view import View, ViewNamedError
@@ -44,12 +45,13 @@ from gearsql.errors import (
     UnknownColumnError,
     UnknownTableError,
 )
+from gearsql.merge.hooks import Calling
 from gearsql.merge.merger import Merger
+from gearsql.plan.compiled import Compiled, compile_query
 from gearsql.plan.explain import explain
-from gearsql.plan.split import split
-from gearsql.plan.stages import AclMode, GearsPlan, Reader, ReadFrom, ScanMode
+from gearsql.plan.stages import AclMode, GearsPlan, Reader, ReadFrom, ScanMode, WidePlan
 from gearsql.sql.bind import Binder
-from gearsql.sql.bound import BoundQuery, ResultColumn
+from gearsql.sql.bound import BoundQuery, ResultColumn, WideBound
 from gearsql.sql.ddl_summarize import COLUMNS, all_columns, summary
 from gearsql.sql.ddl_view import expanded
 from gearsql.sql.parameters import Parameters
@@ -57,6 +59,7 @@ from gearsql.sql.parse import parse, parse_query
 from gearsql.sql.sources import NO_TABLE
 from gearsql.sql.splice import Spliced
 from gearsql.sql.statements import (
+    AnyQuery,
     Conflict,
     Copy,
     CreateView,
@@ -66,10 +69,13 @@ from gearsql.sql.statements import (
     Explain,
     Insert,
     Query,
+    Source,
     Statement,
     Summarize,
     Update,
     Values,
+    WideQuery,
+    sources_of,
 )
 
 TRIES = 3
@@ -116,7 +122,7 @@ class Engine:
         self._limits = limits
         self.control()  # both are as they should be
         self._scan = _known_mode(scan)
-        self._compiled: dict[tuple[object, ...], tuple[BoundQuery, GearsPlan]] = {}
+        self._kept: dict[tuple[object, ...], Compiled] = {}
         self._writes = Writes(self._shards, self._tables, self._ask, files)
         # What a write reads through: its table with the raw fields.
         self._given: Table | None = None
@@ -164,7 +170,7 @@ class Engine:
 
     def _run_view(
         self,
-        statement: Query | Explain,
+        statement: AnyQuery | Explain,
         view: View,
         parameters: Parameters,
         progress: Progress | None,
@@ -174,7 +180,7 @@ class Engine:
         query = statement.query if isinstance(statement, Explain) else statement
         spliced, inner = _with_view(query, view)
         try:
-            whole: Query | Explain = inner
+            whole: AnyQuery | Explain = inner
             if isinstance(statement, Explain):
                 whole = Explain(spliced.text, inner, statement.analyze)
             return self._run_patiently(whole, parameters, progress, mode)
@@ -222,15 +228,15 @@ class Engine:
         told = regrouped(COLUMNS, [(column.name, column.type) for column in columns], answer.table)
         return replace(told, notes=answer.notes)
 
-    def _columns_of(self, query: Query, parameters: Parameters) -> tuple[ResultColumn, ...]:
+    def _columns_of(self, query: AnyQuery, parameters: Parameters) -> tuple[ResultColumn, ...]:
         """Bind a query, with the texts of views in it."""
         while True:
             try:
-                return self._compile(query, parameters)[1].columns
+                return self._compiled_query(query, parameters).plan.columns
             except ViewNamedError as inner:
                 _, query = _with_view(query, inner.view)
 
-    def _ask(self, query: Query, parameters: Parameters, table: Table | None) -> Answer:
+    def _ask(self, query: AnyQuery, parameters: Parameters, table: Table | None) -> Answer:
         """Answer a query of a statement that writes."""
         self._given = table
         try:
@@ -254,7 +260,7 @@ class Engine:
             try:
                 return self._run(statement, parameters, progress, patience, mode)
             except ViewNamedError as named:
-                if not isinstance(statement, Query | Explain):
+                if not isinstance(statement, Query | WideQuery | Explain):
                     raise
                 return self._run_view(statement, named.view, parameters, progress, mode)
             except (
@@ -264,7 +270,7 @@ class Engine:
                 TableShrankError,
                 KeyChangedError,
             ) as error:
-                if not isinstance(statement, Query | Explain):
+                if not isinstance(statement, Query | WideQuery | Explain):
                     raise
                 patience.recover(self._shards, error)
             except FunctionChangedError:
@@ -283,10 +289,13 @@ class Engine:
         mode: ScanMode,
     ) -> Answer:
         match statement:
-            case Query():
-                return self._query(statement, parameters, progress, patience, mode)
+            case Query() | WideQuery():
+                compiled = self._compiled_query(statement, parameters)
+                run = _Run(patience, progress, mode)
+                table = self._answer(compiled, run)
+                return Answer(compiled.plan.columns, table, (*self._tables.said(), *run.notes))
             case Explain():
-                _, plan = self._compile(statement.query, parameters)
+                plan = self._compiled_query(statement.query, parameters).plan
                 lines = explain(plan).splitlines()
                 if statement.analyze:
                     lines += self._analyze(statement.query, parameters, progress, patience, mode)
@@ -307,24 +316,27 @@ class Engine:
                     return self._describe_view(named.view)
                 return listing(listed.names, listed.rows) if listed else Answer()
 
-    def _query(
-        self,
-        query: Query,
-        parameters: Parameters,
-        progress: Progress | None,
-        patience: Patience,
-        mode: ScanMode,
-    ) -> Answer:
-        bound, plan = self._compile(query, parameters)
+    def _answer(self, compiled: Compiled, run: _Run) -> pa.Table:
+        match compiled.plan:
+            case GearsPlan() as plan:
+                return self._query(plan, compiled, run)
+            case WidePlan() as plan:
+                return self._wide(plan, compiled.parts, run)
+
+    def _query(self, plan: GearsPlan, compiled: Compiled, run: _Run) -> pa.Table:
+        """Answer what one shard stage and one merge can."""
         if not plan.shard.scans:
-            return self._once(plan, patience)
-        stage = Stage(self._shards, plan, StageStats(), patience, progress, self._session, mode)
+            stage = Stage(self._shards, plan, StageStats(), run.patience)
+            table = self._merger.run_once(plan, stage.calling)
+            run.note(hook_notes(stage.stats))
+            return table
+        stage = Stage(self._shards, plan, StageStats(), run.patience, run.progress, self._session, run.mode)
         if self._shards.read_from != "primary" and plan.reader == "portable":
             raise NotSupportedError(
                 "the portable reader reads no replicas",
                 hint="load the module into the servers, or read with read_from='primary'",
             )
-        if mode == "snapshot" and plan.reader == "portable":
+        if run.mode == "snapshot" and plan.reader == "portable":
             raise NotSupportedError(
                 "the portable reader takes no snapshots",
                 hint="load the module into the servers, or read with scan='sliced'",
@@ -332,28 +344,38 @@ class Engine:
         try:
             table = self._merge(stage)
         except MisfitError as error:
-            error.hint = _hint(bound.table, error)
+            error.hint = _hint(compiled.tables, error)
             raise
         except HookError as error:
-            if error.shard is not None and error.values is not None:
-                name_row(error, stage, bound)
+            if compiled.bound and error.shard is not None and error.values is not None:
+                name_row(error, stage, compiled.bound)
             raise
-        notes = (*self._tables.said(), *notes_of(stage.stats, plan.shard.scans[0]))
-        return Answer(plan.columns, table, notes)
+        run.note(notes_of(stage.stats, plan.shard.scans[0]))
+        return table
 
-    def _analyze(self, query: Query, *how: Any) -> list[str]:
+    def _analyze(
+        self,
+        query: AnyQuery,
+        parameters: Parameters,
+        progress: Progress | None,
+        patience: Patience,
+        mode: ScanMode,
+    ) -> list[str]:
         """Run a query for what there is to measure."""
-        patience: Patience = how[2]
         measured = patience.control.measured = Measured()
-        answer = self._query(query, *how)
+        answer = self._run(query, parameters, progress, patience, mode)
         assert answer.table is not None
         return [*measured.lines(answer.table.num_rows), *(f"note     {note}" for note in answer.notes)]
 
-    def _once(self, plan: GearsPlan, patience: Patience) -> Answer:
-        """Run a query without a table, here."""
-        stage = Stage(self._shards, plan, StageStats(), patience)
-        table = self._merger.run_once(plan, stage.calling)
-        return Answer(plan.columns, table, hook_notes(stage.stats))
+    def _wide(self, plan: WidePlan, parts: Sequence[Compiled], run: _Run) -> pa.Table:
+        """Answer the parts one after the other, then the query over them."""
+        names = [part.name for part in plan.parts]
+        answers = {name: self._answer(part, run) for name, part in zip(names, parts, strict=True)}
+        stats, control = StageStats(), run.patience.control
+        calling = Calling(control.id, stats.add_nulls, control.left, control.stopping)
+        table = self._merger.run_over(plan, answers, calling)
+        run.note(hook_notes(stats))
+        return table
 
     def _merge(self, stage: Stage) -> pa.Table:
         try:
@@ -364,59 +386,103 @@ class Engine:
             self._shards.close()
             raise
 
-    def _compile(self, query: Query, parameters: Parameters) -> tuple[BoundQuery, GearsPlan]:
-        """Bind and split, or take what the same text over the same table gave before."""
-        table, hooks = self._table(query), self._hooks(query)
+    def _compiled_query(self, query: AnyQuery, parameters: Parameters) -> Compiled:
+        """Bind and split, or take what the same text over the same tables gave before."""
+        tables, hooks = self._tables_of(query), self._hooks(query)
         self._chosen = self._chosen or choose_reader(self._shards, self._wanted)
         shards = len(self._shards.all)
         # repr tells 1, 1.0 and True apart, which are equal as keys.
         versions = tuple(sorted(known.function.hash for known in hooks.values()))
-        key = (query.text, query.table_position, repr(parameters), table, versions, shards, self._chosen)
-        if key not in self._compiled:
-            bound = self._bind(query, table, parameters, hooks)
-            if len(self._compiled) == KEPT_PLANS:
-                del self._compiled[next(iter(self._compiled))]
-            self._compiled[key] = bound, split(bound, shards, self._chosen)
-        return self._compiled[key]
+        place = query.table_position if isinstance(query, Query) else query.sources
+        named = tuple(tables.items())
+        key = (query.text, place, repr(parameters), named, versions, shards, self._chosen)
+        if key not in self._kept:
+            bound = self._bind(query, tables, parameters, hooks)
+            if len(self._kept) == KEPT_PLANS:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = compile_query(bound, shards, self._chosen)
+        return self._kept[key]
 
-    def _table(self, query: Query) -> Table:
-        if query.table_name is None:
-            return NO_TABLE
-        if self._given is not None:
+    def _tables_of(self, query: AnyQuery) -> dict[str, Table]:
+        """Return the tables that a query names, by these names."""
+        return {source.name: self._table(source, query.text) for source in sources_of(query)}
+
+    def _table(self, source: Source, text: str) -> Table:
+        if self._given is not None and fold(self._given.name) == fold(source.name):
             return self._given
         try:
-            return self._tables.find(query.table_name)
+            return self._tables.find(source.name)
         except UnknownTableError as error:
-            raise located(error, query.table_position, query.text) from None
+            raise located(error, source.position, text) from None
 
-    def _hooks(self, query: Query) -> dict[str, Known]:
+    def _hooks(self, query: AnyQuery) -> dict[str, Known]:
         """Return the users' functions that a query calls, by name; what is none is for the binder to name."""
-        if query.calls and query.table_name is None:
+        if query.calls and not sources_of(query):
             self.functions.refresh()  # no shard will check them
         return self.functions.find(query.calls) if query.calls else {}
 
     def _bind(
-        self, query: Query, table: Table, parameters: Parameters, hooks: dict[str, Known]
-    ) -> BoundQuery:
-        near = self.functions.near
+        self,
+        query: AnyQuery,
+        tables: Mapping[str, Table],
+        parameters: Parameters,
+        hooks: dict[str, Known],
+    ) -> BoundQuery | WideBound:
         try:
-            return self._binder.bind(query, table, parameters, hooks, near)
+            return self._bound(query, tables, parameters, hooks)
         except ProgrammingError as error:
             # A function may have changed since it was looked up, a column be younger than the inference.
             if query.calls:
                 self.functions.refresh()
             renewed = self._hooks(query)
-            if isinstance(error, UnknownColumnError) and not table.declared:
-                table = self._tables.infer(table)
-                if not table.columns:
-                    error.hint = f"no hash has a key like {table.name}"
-                    raise error
+            undeclared = [name for name, table in tables.items() if not table.declared]
+            if isinstance(error, UnknownColumnError) and undeclared:
+                inferred = {name: self._tables.infer(tables[name]) for name in undeclared}
+                for table in inferred.values():
+                    if not table.columns:
+                        error.hint = f"no hash has a key like {table.name}"
+                        raise error
+                tables = {**tables, **inferred}
             elif renewed == hooks:
                 raise
-            return self._binder.bind(query, table, parameters, renewed, near)
+            return self._bound(query, tables, parameters, renewed)
+
+    def _bound(
+        self,
+        query: AnyQuery,
+        tables: Mapping[str, Table],
+        parameters: Parameters,
+        hooks: dict[str, Known],
+    ) -> BoundQuery | WideBound:
+        near = self.functions.near
+        if isinstance(query, WideQuery):
+            return self._binder.bind_wide(query, tables, parameters, hooks, near)
+        table = NO_TABLE if query.table_name is None else tables[query.table_name]
+        try:
+            return self._binder.bind(query, table, parameters, hooks, near)
+        except NotSupportedError as error:
+            # A block's columns can be used in ways that are not a block's: as a whole row, for one.
+            wide = WideQuery(query.text, query.syntax, sources_of(query), query.calls)
+            try:
+                return self._binder.bind_wide(wide, tables, parameters, hooks, near)
+            except NotSupportedError:
+                raise error from None
 
 
-def _with_view(query: Query, view: View) -> tuple[Spliced, Query]:
+@dataclass
+class _Run:
+    """One run of a query: how its stages read, and what they have to say, each thing once."""
+
+    patience: Patience
+    progress: Progress | None
+    mode: ScanMode
+    notes: tuple[str, ...] = ()
+
+    def note(self, said: Iterable[str]) -> None:
+        self.notes = tuple(dict.fromkeys((*self.notes, *said)))
+
+
+def _with_view(query: AnyQuery, view: View) -> tuple[Spliced, AnyQuery]:
     spliced = expanded(query.syntax, view)
     if spliced.text == query.syntax.text or len(spliced.text) > MOST_TEXT:
         # A view that came to name itself, by OR REPLACE.
@@ -440,8 +506,10 @@ def _known_mode(scan: ScanMode) -> ScanMode:
     return scan
 
 
-def _hint(table: Table, error: MisfitError) -> str | None:
+def _hint(tables: Sequence[Table], error: MisfitError) -> str | None:
     """Return what mends it: for an undeclared table the declaration to paste, the column as text."""
+    named = [table for table in tables if error.field in (column.name for column in table.columns)]
+    table = named[0] if named else tables[0]
     if not table.declared:
         return create_table_line(table, error.field)
     return (

@@ -33,9 +33,9 @@ from gearsql.sql.ddl_rows import row_query
 from gearsql.sql.ddl_values import Cell, cells, many, place_of, require_width
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse_query
-from gearsql.sql.statements import Conflict, Copy, Delete, Insert, Query, Update, Values, WriteStatement
+from gearsql.sql.statements import AnyQuery, Conflict, Copy, Delete, Insert, Update, Values, WriteStatement
 
-Ask = Callable[[Query, Parameters, Table | None], Answer]
+Ask = Callable[[AnyQuery, Parameters, Table | None], Answer]
 """Answers a query; the table, if one is given, is what its FROM names."""
 
 

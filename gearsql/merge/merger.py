@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from gearsql.merge.database import open_database
 from gearsql.merge.faults import named_faults
 from gearsql.merge.hooks import Calling, HookRunner, Sandbox
 from gearsql.merge.states import type_states
-from gearsql.plan.stages import GearsPlan, MergeStage, ShardStage
+from gearsql.plan.stages import GearsPlan, MergeStage, ShardStage, WidePlan
 from gearsql.sql.bound import ResultColumn
 from gearsql.sql.hooks import Hooks, bindable, hooks_in
 
@@ -81,7 +81,19 @@ class Merger:
         running = self._hooks.running(merge.hooks, calling)
         with running, self._cursor(calling) as cursor, named_faults():
             answer = cursor.sql(bindable(merge.sql, merge.hooks))
-            return _typed(answer, merge, plan.columns)
+            return _typed(answer, merge.sql, plan.columns)
+
+    def run_over(
+        self, plan: WidePlan, relations: Mapping[str, pa.Table], calling: Calling = NO_QUERY
+    ) -> pa.Table:
+        """Make the answer of a wide query from the answers of its parts, by their names."""
+        running = self._hooks.running(plan.hooks, calling)
+        with running, self._cursor(calling) as cursor, named_faults():
+            for name, table in relations.items():
+                columns = [f"c{index}" for index in range(table.num_columns)]
+                cursor.register(name, table.rename_columns(columns))
+            answer = cursor.sql(bindable(plan.sql, plan.hooks))
+            return _typed(answer, plan.sql, plan.columns).rename_columns([c.name for c in plan.columns])
 
     def run_local(
         self,
@@ -131,13 +143,13 @@ def _run(
     else:
         cursor.register(merge.relation, arrival.reader())
         answer = cursor.sql(bindable(merge.sql, merge.hooks))
-    return _typed(answer, merge, columns)
+    return _typed(answer, merge.sql, columns)
 
 
-def _typed(answer: duckdb.DuckDBPyRelation, merge: MergeStage, columns: Sequence[ResultColumn]) -> pa.Table:
+def _typed(answer: duckdb.DuckDBPyRelation, sql: str, columns: Sequence[ResultColumn]) -> pa.Table:
     for found, column in zip(answer.types, columns, strict=True):
         if str(found) != column.type and not any(kind in column.type for kind in NOT_IN_ARROW):
-            raise InternalError(f"the merge gives {found} for {column.type}: {merge.sql}")
+            raise InternalError(f"the merge gives {found} for {column.type}: {sql}")
     return answer.to_arrow_table()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import Column, ElementSource, FieldSource, KeySource, PlaceholderSource
-from gearsql.plan.stages import GearsPlan, Scan
+from gearsql.plan.stages import GearsPlan, Scan, WidePlan
 from gearsql.sql.hooks import Hooks, hooks_in
 
 _READERS = {
@@ -15,11 +15,26 @@ _READERS = {
 }
 
 
-def explain(plan: GearsPlan) -> str:
+def explain(plan: GearsPlan | WidePlan) -> str:
     """Describe a plan for people: reader, what runs on every shard, what is shipped, what runs once."""
+    if isinstance(plan, WidePlan):
+        return "\n".join(_wide(plan))
     if not plan.shard.scans:
         return "\n".join(["reader   none: no key is read", *_end(plan)])
     return "\n".join([f"reader   {_READERS[plan.reader]}", *_shard(plan), *_end(plan)])
+
+
+def _wide(plan: WidePlan) -> Iterator[str]:
+    yield f"reader   {_READERS[plan.reader]}" if plan.parts else "reader   none: no key is read"
+    for part in plan.parts:
+        yield ""
+        yield part.name
+        yield from ("  " + line if line else "" for line in (*list(_shard(part.plan))[1:], *_end(part.plan)))
+    yield ""
+    yield "once, over these"
+    if plan.hooks:
+        yield f"  hooks    {_hooks(plan.hooks, here=True)}"
+    yield f"  sql      {plan.sql}"
 
 
 def _shard(plan: GearsPlan) -> Iterator[str]:

@@ -70,3 +70,22 @@ class GearsPlan:
     ships: str  # for EXPLAIN: 'the answer' | 'partial states, …' | 'rows, because …'
     shards: int = 1  # for EXPLAIN
     filter: str = ""  # for EXPLAIN: what a row must meet on its shard
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """How a relation of a wide query is made: `name`, with columns c0, c1, …"""
+
+    name: str
+    plan: GearsPlan
+
+
+@dataclass(frozen=True)
+class WidePlan:
+    """A compiled query of any shape: its parts are answered in turn, then `sql` runs over them."""
+
+    reader: Reader
+    parts: tuple[PartPlan, ...]
+    sql: str
+    columns: tuple[ResultColumn, ...]
+    hooks: Hooks = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -12,24 +12,44 @@ from sqlglot import exp
 from gearsql.catalog.function import Known
 from gearsql.catalog.names import fold
 from gearsql.catalog.table import Table
-from gearsql.errors import Error, NotSupportedError, Position, ProgrammingError
-from gearsql.sql.bound import BoundQuery, ResultColumn
+from gearsql.errors import Error, InternalError, NotSupportedError, Position, ProgrammingError
+from gearsql.sql.bound import BoundQuery, Part, ResultColumn, WideBound, WideScan
 from gearsql.sql.faults import fault
 from gearsql.sql.functions import known_functions
-from gearsql.sql.hooks import Hooks, Near, aggregates_among, as_written, bindable, bindable_edits, require
-from gearsql.sql.names import check_names
+from gearsql.sql.hooks import (
+    Hooks,
+    Near,
+    aggregates_among,
+    as_written,
+    bindable,
+    bindable_edits,
+    called_names,
+    require,
+)
+from gearsql.sql.names import check_names, unsupported_name
 from gearsql.sql.normalise import UnwritableError, calls, normalise
 from gearsql.sql.parameters import Parameters, find_parameters, parameter_edits
 from gearsql.sql.plans import Plan, plan_of
 from gearsql.sql.sandbox import open_sandbox
-from gearsql.sql.sources import NO_TABLE, Relation, lateral_edits, relations
+from gearsql.sql.sources import (
+    NO_TABLE,
+    Relation,
+    explode_edits,
+    lateral_edits,
+    name_position,
+    relations,
+)
 from gearsql.sql.splice import Edit, splice
 from gearsql.sql.stars import quote_name, star_edits
-from gearsql.sql.statements import Query
+from gearsql.sql.statements import Query, WideQuery
 from gearsql.sql.stubs import Stubs
-from gearsql.sql.syntax import Node, Syntax, children, read_query, write_expression
+from gearsql.sql.syntax import Node, Syntax, children, read_query, write_expression, write_query
 from gearsql.sql.tokens import trim
 from gearsql.sql.trees import sqlglot_tree, write_from
+from gearsql.sql.wide import Taking, free_prefix, hide_keys, names_keys, nodes, references, special_names
+
+# Kept ready in a Binder; beyond, all of them are made anew.
+MOST_TABLES = 64
 
 
 def bind(
@@ -63,12 +83,12 @@ class _Scene:
 
 
 class Binder:
-    """Holds an empty DuckDB in which one table at a time stands for a keyspace. Safe to share by threads."""
+    """Holds a DuckDB in which empty tables stand for keyspaces. Safe to share by threads."""
 
     def __init__(self) -> None:
         self._connection = open_sandbox()
         self._stubs = Stubs(self._connection)
-        self._table: Table | None = None
+        self._tables: dict[str, tuple[Table, bool]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Binder:
@@ -101,6 +121,93 @@ class Binder:
                 error.text = query.text
                 raise
 
+    def bind_wide(
+        self,
+        query: WideQuery,
+        tables: Mapping[str, Table],
+        parameters: Parameters = None,
+        hooks: Mapping[str, Known] | None = None,
+        near: Near | None = None,
+    ) -> WideBound:
+        """Bind a query that is no block; `tables` are those of query.sources by their folded names."""
+        with self._lock:
+            try:
+                return self._bind_wide(query, tables, parameters, hooks or {}, near)
+            except Error as error:
+                error.text = query.text
+                raise
+
+    def _bind_wide(
+        self,
+        query: WideQuery,
+        tables: Mapping[str, Table],
+        parameters: Parameters,
+        hooks: Mapping[str, Known],
+        near: Near | None,
+    ) -> WideBound:
+        found = require(query.syntax, hooks, near)
+        for node, word in special_names(query.syntax.select, tables.values()):
+            raise unsupported_name(word, query.syntax.position(node), query.text)
+        step = _edited(query.syntax, parameter_edits(query.syntax, parameters), _same_place)
+        prefix, keyed = free_prefix(query.text), names_keys(query.text)
+        names = {fold(name): f"{prefix}{index}" for index, name in enumerate(tables)}
+        ours = {names[fold(name)]: replace(table, name=names[fold(name)]) for name, table in tables.items()}
+        rows = explode_edits(step.syntax, hooks)
+        step = _edited(step.syntax, [*rows, *_naming(step.syntax, names)], step.origin)
+        whole = splice(trim(step.syntax.text), bindable_edits(trim(step.syntax.text), found))
+        if keyed and any(node.get("ref_type") == "NATURAL" for node in nodes(step.syntax.select)):
+            raise NotSupportedError("NATURAL JOIN beside _key is not supported", text=query.text)
+
+        def origin(position: Position) -> Position:
+            return step.origin(whole.origin(position))
+
+        for table in ours.values():
+            self._create(table, keyed=keyed)
+        self._stubs.require(found)
+        plan = plan_of(self._connection, whole.text)
+        known = [column.name for table in tables.values() for column in table.all_columns]
+        columns = self._columns(whole.text, plan, found, origin, query, known)
+        tree = step.syntax.select
+        if keyed:
+            hide_keys(tree, ours)
+        text = write_query(tree)
+        if keyed:
+            columns = self._columns(text, plan_of(self._connection, text), found, origin, query, known)
+        visible = {name: {c.name for c in table.all_columns} for name, table in ours.items()}
+        bound_text = bindable(text, found)
+        reads = plan_of(self._connection, bound_text).reads_of()
+        needed = plan_of(self._connection, bound_text, pruned=True).reads_of()
+        reads = visible if reads is None else {name: reads.get(name, set()) for name in ours}
+        needed = reads if needed is None else {name: needed.get(name, set()) for name in ours}
+        originals = {names[fold(name)]: table for name, table in tables.items()}
+
+        def bind_part(part: str, table: Table) -> BoundQuery:
+            syntax = read_query(part)
+            calls = tuple(called_names(syntax))
+            block = Query(part, syntax, table.name, Position(0, 0), calls)
+            return self._bind(block, table, None, {name: hooks[name] for name in calls}, near)
+
+        volatile = frozenset(known.function.name for known in found if known.function.volatile)
+        taking = Taking(ours, originals, reads, needed, bind_part, prefix, volatile)
+        merged = taking.whole(tree)
+        if not self._gives(merged, taking.parts, found, columns):
+            merged = taking.whole(tree, blocks=False)
+            if not self._gives(merged, taking.parts, found, columns):
+                raise InternalError(f"the query over its tables is another one: {merged}")
+        scans = tuple(WideScan(name, originals[name], tuple(sorted(reads[name]))) for name in ours)
+        return WideBound(text, scans, merged, tuple(taking.parts), columns, found)
+
+    def _gives(self, text: str, parts: Sequence[Part], hooks: Hooks, columns: Sequence[ResultColumn]) -> bool:
+        """Whether a text over parts binds to columns of the same types."""
+        for part in parts:
+            items = ", ".join(f"c{index} {column.type}" for index, column in enumerate(part.bound.columns))
+            self._connection.execute(f"CREATE OR REPLACE TABLE {quote_name(part.name)} ({items})")
+        try:
+            relation = self._connection.sql(bindable(text, hooks))
+        except duckdb.Error:
+            return False
+        return [str(type_) for type_ in relation.types] == [column.type for column in columns]
+
     def _bind(
         self,
         query: Query,
@@ -123,7 +230,7 @@ class Binder:
         self._create(table)
         self._stubs.require(scene.hooks)
         plan = plan_of(self._connection, whole.text)
-        columns = self._columns(whole.text, plan, scene, origin, query)
+        columns = self._columns(whole.text, plan, scene.hooks, origin, query, scene.columns)
         reads = plan.reads()
         if reads is None:
             reads = _mentioned(step.syntax.select, table)
@@ -133,29 +240,44 @@ class Binder:
         tree, exploded = self._tree(step.syntax, scene, plan)
         return BoundQuery(lateral.text, tree, table, named, ordered, scene.hooks, exploded)
 
-    def _create(self, table: Table) -> None:
-        if table == self._table:
+    def _create(self, table: Table, *, keyed: bool = True) -> None:
+        """Let a table stand in the place of the one that had its name. Without its key it has no `_key`."""
+        name = fold(table.name)
+        if self._tables.get(name) == (table, keyed):
             return
-        if self._table is not None:
-            self._connection.execute(f"DROP TABLE {quote_name(self._table.name)}")
-            self._table = None
-        columns = ", ".join(f"{quote_name(column.name)} {column.type}" for column in table.all_columns)
+        if len(self._tables) >= MOST_TABLES:
+            for kept in self._tables:
+                self._connection.execute(f"DROP TABLE IF EXISTS {quote_name(kept)}")
+            self._tables.clear()
+        self._tables.pop(name, None)
+        visible = table.all_columns if keyed or not table.columns else table.columns
+        columns = ", ".join(f"{quote_name(column.name)} {column.type}" for column in visible)
         try:
-            self._connection.execute(f"CREATE TABLE {quote_name(table.name)} ({columns})")
+            self._connection.execute(f"CREATE OR REPLACE TABLE {quote_name(table.name)} ({columns})")
         except duckdb.Error as error:
             raise ProgrammingError(f"{table.name} is no table for DuckDB: {error}") from error
-        self._table = table
+        self._tables[name] = table, keyed
 
     def _columns(
-        self, text: str, plan: Plan, scene: _Scene, origin: Callable[[Position], Position], query: Query
+        self,
+        text: str,
+        plan: Plan,
+        hooks: Hooks,
+        origin: Callable[[Position], Position],
+        query: Query | WideQuery,
+        names: Iterable[str],
     ) -> tuple[ResultColumn, ...]:
-        """DuckDB's names and types: sql() builds a relation, which binds and does not run."""
+        """DuckDB's names and types: sql() builds a relation, which binds and does not run.
+
+        `names` are those of columns, for errors.
+        """
         if plan.refusal is not None and plan.refusal.get("error_type") != "not implemented":
-            raise _with_signature(fault(plan.refusal, text, scene.columns, origin, query.text), scene.hooks)
+            raise _with_signature(fault(plan.refusal, text, names, origin, query.text), hooks)
         try:
             relation = self._connection.sql(text)
         except duckdb.Error as error:
-            raise NotSupportedError(as_written(str(error)), position=query.table_position) from error
+            place = query.table_position if isinstance(query, Query) else None
+            raise NotSupportedError(as_written(str(error)), position=place) from error
         types = [str(type_) for type_ in relation.types]
         return tuple(map(ResultColumn, relation.columns, types))
 
@@ -172,6 +294,16 @@ class Binder:
             return None, ""
         text = bindable(write_from(tree, quote_name(scene.table.name) + exploded), scene.hooks)
         return (tree, exploded) if plan.means(plan_of(self._connection, text)) else (None, "")
+
+
+def _naming(syntax: Syntax, names: Mapping[str, str]) -> list[Edit]:
+    """The edits that give tables in FROM our names, and keep the user's as aliases."""
+    edits = []
+    for table in references(syntax.select):
+        ours = names[fold(table["table_name"])]
+        named = ours if table["alias"] else f"{ours} AS {quote_name(table['table_name'])}"
+        edits.append(Edit(name_position(syntax, table), named))
+    return edits
 
 
 def _scene(syntax: Syntax, table: Table, hooks: Mapping[str, Known], near: Near | None) -> _Scene:

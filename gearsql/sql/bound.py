@@ -39,3 +39,40 @@ class BoundQuery:
     reads: tuple[str, ...]
     hooks: Hooks = ()
     exploded: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A relation of a wide query's text: `name`, with columns c0, c1, …, what a query over one table gives.
+
+    `table` is that table as the user knows it.
+    """
+
+    name: str
+    bound: BoundQuery
+    table: Table
+
+
+@dataclass(frozen=True)
+class WideScan:
+    """A table of a wide query: its name in the text, and the columns that it has to have to be bound."""
+
+    name: str
+    table: Table
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WideBound:
+    """A query of any shape (wide.py) that DuckDB has bound.
+
+    `text` is DuckDB's own for it, over the relations of `scans`. `merged` is it over those of `parts`: blocks
+    and filters are in these already.
+    """
+
+    text: str
+    scans: tuple[WideScan, ...]
+    merged: str
+    parts: tuple[Part, ...]
+    columns: tuple[ResultColumn, ...]
+    hooks: Hooks = ()

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from gearsql.catalog.names import fold
 from gearsql.errors import Position, ProgrammingError
 from gearsql.sql.ddl_words import Words, blanked, require_syntax
-from gearsql.sql.statements import Assignment, Conflict, Delete, Insert, Named, Query, Update, Values
+from gearsql.sql.statements import AnyQuery, Assignment, Conflict, Delete, Insert, Named, Update, Values
 from gearsql.sql.syntax import read_query
 
-Read = Callable[[str, str], Query]
+Read = Callable[[str, str], AnyQuery]
 """(the statement, its query at its place, all else blank) → the query."""
 
 WRITES = ("INSERT", "UPDATE", "DELETE")
@@ -60,7 +60,7 @@ def _is_query(words: Words) -> bool:
     return any(words.sees("(", word) for word in ("SELECT", "FROM", "WITH", "VALUES", "("))
 
 
-def _source(text: str, span: Position, read: Read) -> Query | Values:
+def _source(text: str, span: Position, read: Read) -> AnyQuery | Values:
     query = blanked(text, span)
     syntax = read_query(query)
     source = syntax.select.get("from_table", {})

@@ -43,6 +43,8 @@ _MACROS = {
     "nullif", "pg_typeof", "split_part",
 }  # fmt: skip
 AGGREGATE_MACROS = frozenset({"geomean", "geometric_mean", "wavg", "weighted_avg", "json_group_array"})
+TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
+"""Those of DuckDB's that may stand in FROM: what they give depends on their arguments only."""
 # A bare word that is no column: DuckDB reads it as a call.
 VALUE_WORDS = frozenset({
     "current_catalog", "current_date", "current_role", "current_schema", "current_time", "current_timestamp",
@@ -76,7 +78,8 @@ def known_functions() -> Functions:
     # A name is refused if any of its forms is.
     reasons = [(name, _refusal(name, kind, stability, zoned)) for name, kind, stability, _, zoned in rows]
     refused = {name: reason for name, reason in reasons if reason}
-    allowed = {name for name, *_ in rows} - refused.keys()
+    # unnest() is no function of the catalog.
+    allowed = ({name for name, *_ in rows} | {"unnest"}) - refused.keys()
     aggregates = {name for name, kind, *_ in rows if kind == "aggregate"} & allowed
     aliases = {name: first for name, _, _, first, _ in rows if first}
     return Functions(

@@ -134,11 +134,16 @@ def _calls(syntax: Syntax, node: Any) -> Iterator[tuple[Node, Position | None]]:
             continue
         if child.get("class") == "FUNCTION" and is_foreign(child):
             yield child, syntax.position(child)
+        if child.get("type") == "WINDOW_AGGREGATE" and is_foreign({**child, "is_operator": False}):
+            yield {**child, "windowed": True}, syntax.position(child)
         yield from _calls(syntax, child)
 
 
 def _check_kind(syntax: Syntax, known: Known, node: Node, place: Position | None) -> None:
     name, kind = known.function.name, known.function.kind
+    if node.get("windowed"):
+        message = f"a user's function over a window, as {name} here, is not supported"
+        raise NotSupportedError(message, position=place, text=syntax.text)
     if node.get("in_from") and kind != "table":
         _refuse(syntax, f"{name} gives no rows, so it cannot stand in FROM", place)
     if kind == "table" and not node.get("in_from"):

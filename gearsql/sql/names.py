@@ -98,15 +98,18 @@ class _Names:
         )
 
     def _refuse(self, name: str, place: Position | None) -> None:
-        if fold(name) == "rowid":
-            raise self._unsupported(
-                "rowid is not supported: rows have no number; _key tells them apart", place
-            )
-        raise self._unsupported(f"{name} is not supported: it depends on the clock or the connection", place)
+        raise unsupported_name(name, place, self.syntax.text)
 
     def _unsupported(self, message: str, place: Position | None) -> NotSupportedError:
-        suffix = "" if "not supported" in message else " is not supported"
-        return NotSupportedError(message + suffix, position=place, text=self.syntax.text)
+        return NotSupportedError(f"{message} is not supported", position=place, text=self.syntax.text)
+
+
+def unsupported_name(name: str, place: Position | None, text: str) -> NotSupportedError:
+    """The error for a word that is no column and that DuckDB would understand."""
+    why = "rows have no number; _key tells them apart"
+    if fold(name) != "rowid":
+        why = "it depends on the clock or the connection"
+    return NotSupportedError(f"{name} is not supported: {why}", position=place, text=text)
 
 
 def near_names(name: str, known: Iterable[str]) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gearsql.catalog.names import fold
+from gearsql.sql.blocks import is_order_by_all
 from gearsql.sql.functions import AGGREGATE_MACROS
 from gearsql.sql.names import lambda_names
-from gearsql.sql.shape import is_order_by_all
 from gearsql.sql.sources import Relation, base_of, lateral
 from gearsql.sql.syntax import Node, children, write_expression
 

@@ -63,9 +63,9 @@ def _place(syntax: Syntax, node: Node) -> Position:
     return place
 
 
-def _limit_places(select: Node) -> set[int]:
-    limits = [modifier for modifier in select["modifiers"] if modifier["type"] == "LIMIT_MODIFIER"]
-    return {id(part) for limit in limits for part in (limit["limit"], limit["offset"]) if part is not None}
+def _limit_places(node: Any) -> set[int]:
+    found = {id(part) for part in (node["limit"], node["offset"])} if "limit_type" in node else set()
+    return found.union(*(_limit_places(child) for child in children(node)))
 
 
 def _missing(syntax: Syntax, node: Node, parameters: Parameters) -> ProgrammingError:

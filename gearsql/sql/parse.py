@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 
+from gearsql.catalog.names import fold
 from gearsql.errors import Error, Position, SqlSyntaxError
+from gearsql.sql.blocks import is_block
 from gearsql.sql.ddl import parse_ddl
 from gearsql.sql.ddl_copy import parse_copy
 from gearsql.sql.ddl_summarize import parse_summarize
 from gearsql.sql.ddl_view import is_view_statement, parse_view
 from gearsql.sql.ddl_write import WRITES, parse_write
 from gearsql.sql.hooks import called_names
-from gearsql.sql.shape import check_shape, source
-from gearsql.sql.statements import Explain, Query, Statement
+from gearsql.sql.shape import check_shape
+from gearsql.sql.sources import name_position, source
+from gearsql.sql.statements import AnyQuery, Explain, Query, Source, Statement, WideQuery
 from gearsql.sql.syntax import read_query
 from gearsql.sql.tokens import first_word, tokens
+from gearsql.sql.wide import references
 
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _OWN = ("CREATE", "DROP", "SHOW", "DESCRIBE", "DESC")
@@ -59,7 +63,7 @@ def _after_explain(text: str) -> tuple[str, bool]:
     return text, analyze
 
 
-def parse_query(text: str, query: str) -> Query:
+def parse_query(text: str, query: str) -> AnyQuery:
     """Parse a query that is a part of a statement, at its place in it, all else blank."""
     try:
         syntax = read_query(query)
@@ -67,5 +71,9 @@ def parse_query(text: str, query: str) -> Query:
     except Error as error:
         error.text = text
         raise
-    name, position = source(syntax)
-    return Query(text, syntax, name, position, tuple(called_names(syntax)))
+    calls = tuple(called_names(syntax))
+    if is_block(syntax.select):
+        name, position = source(syntax)
+        return Query(text, syntax, name, position, calls)
+    named = [Source(table["table_name"], name_position(syntax, table)) for table in references(syntax.select)]
+    return WideQuery(text, syntax, tuple({fold(one.name): one for one in reversed(named)}.values()), calls)

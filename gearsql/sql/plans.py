@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
 from gearsql.sql.functions import known_functions
-from gearsql.sql.syntax import Node
+from gearsql.sql.syntax import Node, children
 
 # What a plan carries for people: where a node stood, what it was called, whether a call was an operator.
 _UNIMPORTANT = {"alias", "query_location", "query_location_length", "is_operator"}
@@ -32,11 +33,30 @@ class Plan:
             return None
         return {name for node in self.nodes for get in _gets(node) for name in _read_by(get)}
 
+    def reads_of(self) -> dict[str, set[str]] | None:
+        """The columns that the plan reads of each table, None if that is not known."""
+        if self.nodes is None:
+            return None
+        found: dict[str, set[str]] = {}
+        for node in self.nodes:
+            for get in _all_gets(node):
+                found.setdefault(get["function_data"]["table"], set()).update(_read_by(get))
+        return found
 
-def plan_of(connection: duckdb.DuckDBPyConnection, text: str) -> Plan:
-    """Bind a SELECT and return its plan; nothing runs."""
+
+def _all_gets(node: Any) -> Iterator[Node]:
+    """The scans of tables, in subqueries, too."""
+    if node.get("type") == "LOGICAL_GET" and "table" in (node.get("function_data") or {}):
+        yield node
+    for child in children(node):
+        yield from _all_gets(child)
+
+
+def plan_of(connection: duckdb.DuckDBPyConnection, text: str, *, pruned: bool = False) -> Plan:
+    """Bind a SELECT and return its plan; nothing runs. `pruned`: without columns that nothing needs."""
     try:
-        row = connection.execute("SELECT json_serialize_plan(?, optimize := false)", [text]).fetchall()[0]
+        plan = f"SELECT json_serialize_plan(?, optimize := {str(pruned).lower()})"
+        row = connection.execute(plan, [text]).fetchall()[0]
     except duckdb.Error:
         return Plan(None)
     answer = json.loads(row[0], object_hook=_bare)

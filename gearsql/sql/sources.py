@@ -13,12 +13,13 @@ from gearsql.catalog.function import Known
 from gearsql.catalog.hook_types import quoted
 from gearsql.catalog.names import fold
 from gearsql.catalog.table import KEY_COLUMN, Glob, Table
-from gearsql.errors import Position, ProgrammingError
+from gearsql.errors import NotSupportedError, Position, ProgrammingError
 from gearsql.sql.calls import find_calls
 from gearsql.sql.functions import known_functions
 from gearsql.sql.hooks import is_foreign
 from gearsql.sql.splice import Edit
-from gearsql.sql.syntax import Node, Syntax
+from gearsql.sql.syntax import Node, Syntax, children
+from gearsql.sql.tokens import first_word
 
 NO_TABLE = Table("nothing", Glob(b""), (), declared=True)
 """The table of a query that has none."""
@@ -43,6 +44,28 @@ class Relation:
     def unique(self, column: str) -> str | None:
         """The unique name of a folded one."""
         return next((unique for own, unique in self.columns if fold(own) == column), None)
+
+
+def source(syntax: Syntax) -> tuple[str | None, Position]:
+    """The table's name in the FROM of a block and its place; no name if a function stands there alone."""
+    table = base_of(syntax.select)
+    if table["type"] != "BASE_TABLE":
+        return None, syntax.position(table) or first_word(syntax.text).position
+    return table["table_name"], name_position(syntax, table)
+
+
+def name_position(syntax: Syntax, table: Node) -> Position:
+    """The place of a table's name; the span of the table is `name AS alias`."""
+    place, text = syntax.position(table) or first_word(syntax.text).position, syntax.text
+    end = place.start + 1
+    if text[place.start] == '"':
+        end = text.index('"', end)
+        while text[end : end + 2] == '""':
+            end = text.index('"', end + 2)
+        return Position(place.start, end + 1)
+    while end < place.end and not (text[end].isspace() or text[end] in "(,;)"):
+        end += 1
+    return Position(place.start, end)
 
 
 def base_of(select: Node) -> Node:
@@ -107,6 +130,26 @@ def _unique(column: str, relation: str, taken: set[str]) -> str:
         unique = f"{relation}.{unique}"
     taken.add(fold(unique))
     return unique
+
+
+def explode_edits(syntax: Syntax, hooks: Mapping[str, Known]) -> list[Edit]:
+    """The edits that put the table functions of any query into the form that DuckDB binds."""
+    return [edit for node in _exploding(syntax.select) for edit in _edits_of(syntax, node, hooks)]
+
+
+def _exploding(node: Node) -> Iterator[Node]:
+    if node.get("type") == "TABLE_FUNCTION" and explodes(node):
+        yield node
+    for child in children(node):
+        yield from _exploding(child)
+
+
+def _edits_of(syntax: Syntax, node: Node, hooks: Mapping[str, Known]) -> Iterator[Edit]:
+    known = hooks[fold(node["function"]["function_name"])]
+    if node["with_ordinality"] != "WITHOUT_ORDINALITY":
+        message = f"WITH ORDINALITY behind {known.function.name} is not supported"
+        raise NotSupportedError(message, position=syntax.position(node), text=syntax.text)
+    yield from _edits(syntax, _exploded(syntax, node, False, known, set()), node)
 
 
 def lateral_edits(syntax: Syntax, found: Iterable[Relation]) -> list[Edit]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gearsql.catalog.names import fold
 from gearsql.errors import Position, ProgrammingError
-from gearsql.sql.shape import placed
+from gearsql.sql.blocks import placed
 from gearsql.sql.sources import Relation
 from gearsql.sql.splice import Edit
 from gearsql.sql.syntax import Node, Syntax, write_expression

@@ -97,7 +97,7 @@ class DescribeFunction:
 
 @dataclass(frozen=True)
 class Query:
-    """A SELECT of a supported shape. `table_name` is what to look up before bind: a name or a glob.
+    """A SELECT that is a block (blocks.py). `table_name` is what to look up before bind: a name or a glob.
 
     It is None if only a table function stands in FROM; `table_position` is that one's then. `calls` are the
     functions that DuckDB does not know, for the caller to look up.
@@ -111,11 +111,39 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A table's name, or a glob, as it stands in FROM."""
+
+    name: str
+    position: Position
+
+
+@dataclass(frozen=True)
+class WideQuery:
+    """A SELECT that is no block (blocks.py). `sources` are what to look up before bind_wide, each once."""
+
+    text: str
+    syntax: Syntax
+    sources: tuple[Source, ...]
+    calls: tuple[str, ...] = ()
+
+
+AnyQuery = Query | WideQuery
+
+
+def sources_of(query: AnyQuery) -> tuple[Source, ...]:
+    """What a query names in FROM, each once."""
+    if isinstance(query, WideQuery):
+        return query.sources
+    return () if query.table_name is None else (Source(query.table_name, query.table_position),)
+
+
+@dataclass(frozen=True)
 class Explain:
     """EXPLAIN query; the query's positions point into the same text. With ANALYZE it runs."""
 
     text: str
-    query: Query
+    query: AnyQuery
     analyze: bool = False
 
 
@@ -159,7 +187,7 @@ class Insert:
     name: str
     name_position: Position
     columns: tuple[Named, ...] | None
-    source: Query | Values
+    source: AnyQuery | Values
     conflict: Conflict | None = None
     by_name: bool = False
 
@@ -194,7 +222,7 @@ class CreateView:
     text: str
     view: View
     name_position: Position
-    query: Query
+    query: AnyQuery
     replace: bool = False
     if_not_exists: bool = False
 
@@ -250,4 +278,4 @@ ViewStatement = CreateView | DropView
 WriteStatement = Insert | Update | Delete | Copy
 TableStatement = CreateTable | DropTable | ShowTables | Describe
 FunctionStatement = CreateFunction | DropFunction | ShowFunctions | DescribeFunction
-Statement = TableStatement | FunctionStatement | ViewStatement | Summarize | WriteStatement | Query | Explain
+Statement = TableStatement | FunctionStatement | ViewStatement | Summarize | WriteStatement | AnyQuery | Explain

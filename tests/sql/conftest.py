@@ -1,15 +1,16 @@
 """A flights-like table, and the front end as one call."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from gearsql.catalog.table import Column, FieldSource, Glob, Table
 from gearsql.sql.bind import Binder
-from gearsql.sql.bound import BoundQuery
+from gearsql.sql.bound import BoundQuery, WideBound
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse
-from gearsql.sql.statements import Query
+from gearsql.sql.statements import Query, WideQuery
 
 COLUMNS = {
     "carrier": "VARCHAR",
@@ -27,7 +28,7 @@ COLUMNS = {
     "u": "UTINYINT",
     "id": "UUID",
 }
-Front = Callable[..., BoundQuery]
+Front = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +45,12 @@ def binder() -> Iterator[Binder]:
 
 @pytest.fixture(scope="session")
 def front(binder: Binder, flights: Table) -> Front:
-    """text, parameters → BoundQuery."""
+    """text, parameters → BoundQuery, or WideBound if the query is no block."""
 
-    def run(text: str, parameters: Parameters = None) -> BoundQuery:
+    def run(text: str, parameters: Parameters = None) -> BoundQuery | WideBound:
         query = parse(text)
+        if isinstance(query, WideQuery):
+            return binder.bind_wide(query, {source.name: flights for source in query.sources}, parameters)
         assert isinstance(query, Query)
         return binder.bind(query, flights, parameters)
 

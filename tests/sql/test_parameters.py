@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gearsql.errors import Error, ProgrammingError
@@ -42,12 +42,14 @@ def test_nan_is_nan() -> None:
     assert duckdb.execute(f"SELECT typeof({constant(D('nan'))})").fetchone() == ("FLOAT",)
 
 
+@settings(deadline=None)
 @given(st.text(), st.binary())
 def test_any_text_and_any_bytes_come_through(text: str, raw: bytes) -> None:
     with duckdb.connect() as connection:
         assert connection.execute(f"SELECT {constant(text)}, {constant(raw)}").fetchone() == (text, raw)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_any_double_comes_through_exactly(value: float) -> None:
     with duckdb.connect() as connection:

@@ -1,0 +1,60 @@
+"""A query of any shape → its plan: parts that the shards answer, and the query over their answers.
+
+On a single shard with the module nothing has to travel: there the query runs as it is, over its scans.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gearsql.plan.split import split
+from gearsql.plan.stages import GearsPlan, PartPlan, Reader, Scan, ShardStage, WidePlan
+from gearsql.sql.bound import WideBound, WideScan
+from gearsql.sql.hooks import hooks_in
+from gearsql.sql.syntax import Node, read_query, write_query
+from gearsql.sql.wide import references
+
+
+def split_wide(bound: WideBound, shards: int, reader: Reader) -> GearsPlan | WidePlan:
+    """Compile a query that is no block."""
+    if shards == 1 and reader == "module" and bound.scans and _may_travel(bound):
+        stage = ShardStage(tuple(map(_scan, bound.scans)), _on_shard(bound), bound.hooks)
+        return GearsPlan(reader, stage, None, bound.columns, "the answer", shards)
+    parts = tuple(PartPlan(part.name, split(part.bound, shards, reader)) for part in bound.parts)
+    return WidePlan(reader, parts, bound.merged, bound.columns, hooks_in(bound.merged, bound.hooks))
+
+
+def _may_travel(bound: WideBound) -> bool:
+    """Whether text and answer can cross the wire: Arrow carries an ENUM without its values."""
+    enums = any("ENUM(" in column.type for column in bound.columns)
+    return not enums and "recurring." not in bound.text
+
+
+def _scan(scan: WideScan) -> Scan:
+    table = scan.table
+    columns = tuple(column for column in table.all_columns if column.name in scan.reads)
+    return Scan(table.name, table.keys, columns, table.on_error, table.null_values)
+
+
+def _on_shard(bound: WideBound) -> str:
+    """The query over scan_0, scan_1, …: what it reads twice is read once, and kept."""
+    tree = read_query(bound.text).select
+    names = {scan.name: f"scan_{index}" for index, scan in enumerate(bound.scans)}
+    found = [reference for reference in references(tree) if reference["table_name"] in names]
+    used = [reference["table_name"] for reference in found]
+    kept = {name: f"{name}_rows" for name in names if used.count(name) > 1}
+    for reference in found:
+        name = reference["table_name"]
+        _rename(reference, kept.get(name, names[name]))
+    ctes = [_cte(rows, names[name]) for name, rows in kept.items()]
+    tree["cte_map"]["map"] = [*ctes, *tree["cte_map"]["map"]]
+    return write_query(tree)
+
+
+def _rename(reference: Node, name: str) -> None:
+    reference.update({"table_name": name, "qualified_name": {"path": [name]}})
+
+
+def _cte(name: str, scan: str) -> Any:
+    text = f"WITH {name} AS MATERIALIZED (FROM {scan}) FROM {name}"
+    return read_query(text).select["cte_map"]["map"][0]

@@ -1,0 +1,342 @@
+"""Any query that is no block: what becomes of its blocks and tables, and the text that runs over them once.
+
+Each block inside of it that can be bound by itself (a subquery, a CTE, an arm of UNION …) and each table that
+is left is a part: a query over one table, which the shards answer as any other. The query itself runs over
+the parts' answers, with DuckDB's own text for its checked tree. What of WHERE and ON is about one table alone
+goes along to that table's part, unless an outer join or ASOF stands between.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gearsql.catalog.hook_types import quoted
+from gearsql.catalog.names import fold
+from gearsql.catalog.table import KEY_COLUMN, Column, Table
+from gearsql.errors import Error
+from gearsql.sql.blocks import is_block, placed
+from gearsql.sql.bound import BoundQuery, Part
+from gearsql.sql.functions import VALUE_WORDS
+from gearsql.sql.normalise import calls
+from gearsql.sql.syntax import Node, children, read_query, write_query
+from gearsql.sql.tokens import tokens
+
+
+def references(node: Any, hidden: frozenset[str] = frozenset()) -> Iterator[Node]:
+    """Yield what names a table in FROM anywhere under a node: not the names of CTEs, in `hidden`."""
+    if node.get("type") == "BASE_TABLE":
+        if fold(node["table_name"]) not in hidden and not node["schema_name"]:
+            yield node
+        return
+    for entry in node["cte_map"]["map"] if "cte_map" in node else ():
+        name, query = fold(entry["key"]), entry["value"]["query_node"]
+        recursive = query["type"] == "RECURSIVE_CTE_NODE"
+        yield from references(entry["value"], hidden | {name} if recursive else hidden)
+        hidden |= {name}
+    for child in children({part: value for part, value in node.items() if part != "cte_map"}):
+        yield from references(child, hidden)
+
+
+def free_prefix(text: str) -> str:
+    """Return how relations of ours are named, so that no name in a text is one of them."""
+    prefix = "scan_"
+    words = [token.text for token in tokens(text)]
+    while any(prefix in fold(word) for word in words):
+        prefix += "_"
+    return prefix
+
+
+def names_keys(text: str) -> bool:
+    """Whether a query names the virtual column `_key` anywhere."""
+    return any(token.text.strip('"') == KEY_COLUMN.name for token in tokens(text))
+
+
+def hide_keys(node: Any, tables: Mapping[str, Table]) -> None:
+    """Let the stars of a tree leave `_key` out, where a table of ours is in their FROM; edits the tree."""
+    if node.get("type") == "SELECT_NODE":
+        ours = [source for source in _from(node["from_table"]) if source["type"] == "BASE_TABLE"]
+        ours = [source for source in ours if source["table_name"] in tables]
+        for star in _stars(node) if ours else ():
+            named = fold(star["relation_name"])
+            for source in ours:
+                if named in ("", fold(source["alias"])):
+                    star["qualified_exclude_list"].append(_excluded(source))
+    for child in children(node):
+        hide_keys(child, tables)
+
+
+def _excluded(source: Node) -> Node:
+    return {"catalog": "", "schema": "", "table": source["alias"], "column": KEY_COLUMN.name}
+
+
+def _stars(node: Node) -> Iterator[Node]:
+    """The stars of one SELECT, not those of queries inside."""
+    yield from (item for item in node["select_list"] if item["class"] == "STAR" and not placed(item))
+    for part in ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers"):
+        yield from _stars_under([node[part]] if isinstance(node[part], dict) else node[part] or [])
+
+
+def _stars_under(nodes: Any) -> Iterator[Node]:
+    for child in children(nodes):
+        if child.get("class") == "STAR" and placed(child):  # ORDER BY ALL is a star, too
+            yield child
+        if child.get("class") != "SUBQUERY":
+            yield from _stars_under(child)
+
+
+def _from(source: Node) -> Iterator[Node]:
+    """What stands in one FROM, without the joins that hold it together."""
+    if source["type"] == "JOIN":
+        yield from _from(source["left"])
+        yield from _from(source["right"])
+    else:
+        yield source
+
+
+def special_names(tree: Node, tables: Iterable[Table]) -> Iterator[tuple[Node, str]]:
+    """Yield references to what is no column: rowid, and words that DuckDB would read as calls."""
+    known = {fold(column.name) for table in tables for column in table.all_columns}
+    for node in nodes(tree):
+        known.update(fold(name) for name in (node.get("alias"), *_listed(node)) if name)
+    for node in nodes(tree):
+        if node.get("class") == "COLUMN_REF":
+            names = node["column_names"]
+            word = fold(names[-1])
+            if word not in known and (word == "rowid" or (len(names) == 1 and word in VALUE_WORDS)):
+                yield node, word
+
+
+def _listed(node: Node) -> list[str]:
+    """The column names that an alias lists."""
+    return [*node.get("column_name_alias", ()), *(node.get("aliases") or ()), *node.get("unpivot_names", ())]
+
+
+Blocks = Callable[[str, Table], BoundQuery]
+"""Binds a block's text on a table of the name that it gives it; Error if it is not bound by itself."""
+
+
+@dataclass
+class Taking:
+    """Takes a tree apart; `tables` are those that it names, by that name; `reads` what each has to give."""
+
+    tables: Mapping[str, Table]
+    originals: Mapping[str, Table]
+    reads: Mapping[str, set[str]]
+    needed: Mapping[str, set[str]]
+    bind: Blocks
+    prefix: str
+    volatile: frozenset[str]
+    parts: list[Part] = field(default_factory=list)
+    _made: dict[str, Part] = field(default_factory=dict)
+
+    def whole(self, tree: Node, *, blocks: bool = True) -> str:
+        """Return the text over parts; they are in `parts` then."""
+        self.parts, self._made = [], {}
+        tree = copy.deepcopy(tree)
+        if blocks:
+            tree = self._blocks(tree)
+        filters = pushed(tree, self.tables, self.volatile)
+        self._tables(tree, filters)
+        return write_query(tree)
+
+    def _blocks(self, node: Any) -> Any:
+        """Put relations in the place of blocks."""
+        if isinstance(node, list):
+            return [self._blocks(child) for child in node]
+        if not isinstance(node, dict):
+            return node
+        if "modifiers" in node and is_block(node) and (part := self._block(node)):
+            return _select_from(part, [column.name for column in part.bound.columns])
+        return {key: self._blocks(value) for key, value in node.items()}
+
+    def _block(self, node: Node) -> Part | None:
+        source = node["from_table"]
+        if source["type"] != "BASE_TABLE" or source["table_name"] not in self.tables:
+            return None
+        return self._part(write_query(node), source["table_name"])
+
+    def _part(self, text: str, name: str) -> Part | None:
+        """The part of a text, made once; None if the text cannot stand by itself."""
+        if text in self._made:
+            return self._made[text]
+        try:
+            bound = self.bind(text, self.tables[name])
+        except Error:
+            return None
+        part = Part(f"{self.prefix}part_{len(self.parts)}", bound, self.originals[name])
+        self.parts.append(part)
+        self._made[text] = part
+        return part
+
+    def _tables(self, tree: Node, filters: Mapping[str, Node]) -> None:
+        for reference in list(references(tree)):
+            name = reference["table_name"]
+            if name in self.tables:
+                self._replace(reference, self._table(name, filters.get(name)))
+
+    def _table(self, name: str, condition: Node | None) -> tuple[Part, list[str]]:
+        """The part that gives a table's rows, and the table's columns over it."""
+        table = self.tables[name]
+        reads = [column for column in table.all_columns if column.name in self.needed[name]]
+        text = f"SELECT {', '.join(quoted(c.name) for c in reads) or 'true AS counted'} FROM {quoted(name)}"
+        part = None
+        if condition is not None:
+            select = read_query(text).select
+            part = self._part(write_query({**select, "where_clause": condition}), name)
+        part = part or self._part(text, name)
+        assert part is not None
+        shown = [column for column in table.all_columns if column.name in self.reads[name]]
+        return part, [_shown(column, reads) for column in shown] or ["c0 AS counted"]
+
+    def _replace(self, reference: Node, given: tuple[Part, list[str]]) -> None:
+        part, items = given
+        source = read_query(f"FROM (SELECT {', '.join(items)} FROM {part.name})").select["from_table"]
+        aliases = {"alias": reference["alias"], "column_name_alias": reference["column_name_alias"]}
+        reference.clear()
+        reference.update({**source, **aliases})
+
+
+def _shown(column: Column, reads: Sequence[Column]) -> str:
+    """A column that the text names, and may not need: then it is NULL."""
+    value = f"c{reads.index(column)}" if column in reads else f"CAST(NULL AS {column.type})"
+    return f"{value} AS {quoted(column.name)}"
+
+
+def _select_from(part: Part, names: Sequence[str]) -> Node:
+    items = ", ".join(f"c{index} AS {quoted(name)}" for index, name in enumerate(names))
+    return read_query(f"SELECT {items} FROM {part.name}").select
+
+
+def pushed(tree: Node, tables: Mapping[str, Table], volatile: frozenset[str]) -> dict[str, Node]:
+    """Return what a table's rows must meet to matter, for those tables of which it is known.
+
+    A table that stands in FROM several times matters wherever a row meets the conditions of one place. What
+    calls `volatile` functions stays where it is.
+    """
+    found: dict[str, list[Node | None]] = {}
+    places = {id(reference): reference for reference in references(tree)}
+    conditions = _Conditions(tables, volatile)
+    conditions.walk(tree)
+    for key, reference in places.items():
+        found.setdefault(reference["table_name"], []).append(_all(conditions.of.get(key, [])))
+    return {
+        name: _any([place for place in filters if place is not None])
+        for name, filters in found.items()
+        if name in tables and None not in filters
+    }
+
+
+class _Conditions:
+    """Finds the conditions on one table alone; `of` leads from a place in FROM (its id) to them."""
+
+    def __init__(self, tables: Mapping[str, Table], volatile: frozenset[str]) -> None:
+        self.tables, self.volatile = tables, volatile
+        self.of: dict[int, list[Node]] = {}
+
+    def walk(self, node: Any) -> None:
+        if node.get("type") == "SELECT_NODE" and "from_table" in node:
+            self._sink(node["from_table"], _conjuncts(node["where_clause"]), list(_from(node["from_table"])))
+        for child in children(node):
+            self.walk(child)
+
+    def _sink(self, source: Node, conditions: list[Node], scope: Sequence[Node]) -> None:
+        """Give a source the conditions that its rows must meet: all above it that are about it alone."""
+        if source["type"] == "BASE_TABLE":
+            steady = [condition for condition in conditions if not calls(condition, self.volatile)]
+            mine = [_bare(condition, source, self.tables, scope) for condition in steady]
+            self.of[id(source)] = [condition for condition in mine if condition is not None]
+        elif source["type"] == "JOIN" and source["ref_type"] in ("REGULAR", "CROSS"):
+            on = _conjuncts(source["condition"])
+            left, right = _SINKS.get(source["join_type"], ((), ()))
+            both = {"above": conditions, "on": on}
+            self._sink(source["left"], [c for kind in left for c in both[kind]], scope)
+            self._sink(source["right"], [c for kind in right for c in both[kind]], scope)
+
+
+# Which conditions reach the left and the right side of a join: those above it, those of its ON.
+_SINKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "INNER": (("above", "on"), ("above", "on")),
+    "LEFT": (("above",), ("on",)),
+    "RIGHT": (("on",), ("above",)),
+    "SEMI": (("above", "on"), ("on",)),
+    "ANTI": (("above",), ("on",)),
+}
+
+
+def _conjuncts(condition: Node | None) -> list[Node]:
+    if condition is None:
+        return []
+    if condition["type"] == "CONJUNCTION_AND":
+        return [part for child in condition["children"] for part in _conjuncts(child)]
+    return [condition]
+
+
+def _bare(condition: Node, source: Node, tables: Mapping[str, Table], scope: Sequence[Node]) -> Node | None:
+    """A condition over one source's own columns; None if it is about more, or nobody can tell."""
+    if source["table_name"] not in tables or source["column_name_alias"]:
+        return None
+    inside = [node for node in nodes(condition) if "class" in node]
+    names = [node["column_names"] for node in inside if node["class"] == "COLUMN_REF"]
+    if not names or not all(node["class"] in _PURE for node in inside):
+        return None
+    if not all(_is_of(source, name, tables, scope) for name in names):
+        return None
+    bare: Node = _without_alias(condition, fold(source["alias"]), _columns(source, tables))
+    return bare
+
+
+def _is_of(source: Node, names: Sequence[str], tables: Mapping[str, Table], scope: Sequence[Node]) -> bool:
+    """Whether a reference is surely to a column of this source."""
+    first, *rest = map(fold, names)
+    columns = _columns(source, tables)
+    if rest and first == fold(source["alias"]):
+        return rest[0] in columns
+    others = [other for other in scope if other is not source]
+    if first not in columns or any(first == fold(other["alias"]) for other in scope):
+        return False
+    return all(other.get("table_name") in tables and first not in _columns(other, tables) for other in others)
+
+
+_PURE = {
+    "COLUMN_REF", "CONSTANT", "CASE", "BETWEEN", "COMPARISON", "CONJUNCTION", "CAST", "TYPE", "FUNCTION",
+    "OPERATOR",
+}  # fmt: skip
+
+
+def _columns(source: Node, tables: Mapping[str, Table]) -> set[str]:
+    return {fold(column.name) for column in tables[source["table_name"]].all_columns}
+
+
+def _without_alias(node: Any, alias: str, columns: set[str]) -> Any:
+    if isinstance(node, list):
+        return [_without_alias(child, alias, columns) for child in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("class") == "COLUMN_REF":
+        first, *rest = node["column_names"]
+        if rest and fold(first) == alias and fold(rest[0]) in columns:
+            return {**node, "column_names": rest}
+    return {key: _without_alias(value, alias, columns) for key, value in node.items()}
+
+
+def nodes(node: Any) -> Iterator[Node]:
+    yield node
+    for child in children(node):
+        yield from nodes(child)
+
+
+def _all(conditions: Sequence[Node]) -> Node | None:
+    return _joined(conditions, "CONJUNCTION_AND") if conditions else None
+
+
+def _any(conditions: Sequence[Node]) -> Node:
+    return _joined(conditions, "CONJUNCTION_OR")
+
+
+def _joined(conditions: Sequence[Node], kind: str) -> Node:
+    if len(conditions) == 1:
+        return conditions[0]
+    return {"class": "CONJUNCTION", "type": kind, "alias": "", "children": list(conditions)}

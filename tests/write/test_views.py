@@ -40,9 +40,6 @@ def test_other_clients_see_a_view(viewed: Connection, one_server: Cluster) -> No
         assert other.execute("DESCRIBE v").fetchall() == [("n", "INTEGER", "view"), ("b", "INTEGER", "view")]
 
 
-@pytest.mark.xfail(
-    raises=NotSupportedError, strict=False, reason="subqueries in FROM come with any query shape"
-)
 def test_a_view_is_its_query_in_from(viewed: Connection) -> None:
     assert viewed.execute("FROM v").fetchall() == [(2, 8)]
     assert viewed.execute("SELECT x.b, v.n FROM v x, v WHERE x.n = v.n").fetchall() == [(8, 2)]
@@ -51,9 +48,6 @@ def test_a_view_is_its_query_in_from(viewed: Connection) -> None:
     viewed.execute("DROP VIEW w")
 
 
-@pytest.mark.xfail(
-    raises=NotSupportedError, strict=False, reason="subqueries in FROM come with any query shape"
-)
 def test_errors_point_into_the_users_text(viewed: Connection) -> None:
     text = "SELECT n, bb FROM v"
     with pytest.raises(UnknownColumnError) as raised:

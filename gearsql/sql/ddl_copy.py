@@ -9,9 +9,9 @@ from pathlib import PurePath
 from gearsql.errors import NotSupportedError, Position, ProgrammingError
 from gearsql.sql.ddl_tree import unquote
 from gearsql.sql.ddl_words import Words, blanked, require_syntax
-from gearsql.sql.statements import Copy, CopyOptions, Form, Named, Query
+from gearsql.sql.statements import AnyQuery, Copy, CopyOptions, Form, Named
 
-Read = Callable[[str, str], Query]
+Read = Callable[[str, str], AnyQuery]
 
 _FORMS: dict[str, Form] = {"csv": "csv", "parquet": "parquet", "json": "json", "tsv": "csv"}
 _SUFFIXES: dict[str, Form] = {

@@ -258,7 +258,7 @@ class Copy:
     name: str | None
     position: Position
     columns: tuple[Named, ...] | None
-    query: Query | None
+    query: AnyQuery | None
     file: str
     file_position: Position
     goes_out: bool

@@ -8,8 +8,11 @@ what none of these can take apart    rows travel, and the merge runs the query o
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlglot import exp
 
+from gearsql.catalog.table import Table
 from gearsql.plan.aggregates import find_aggregates
 from gearsql.plan.grouped import split_groups
 from gearsql.plan.projection import split_projection
@@ -40,7 +43,7 @@ def split(bound: BoundQuery, shards: int, reader: Reader) -> GearsPlan:
     except RowsNeeded as reason:
         shard, stage = split_rows(bound, here=reader == "portable")
         ships = f"rows, because {reason}"
-    stages = ShardStage((_scan(bound),), shard, bound.hooks), stage
+    stages = ShardStage((scan_of(bound.table, bound.reads),), shard, bound.hooks), stage
     return GearsPlan(reader, *stages, bound.columns, ships, shards, _filter(bound))
 
 
@@ -72,9 +75,9 @@ def _check_travels(bound: BoundQuery, shard: str) -> None:
         raise RowsNeeded("an ENUM does not travel")
 
 
-def _scan(bound: BoundQuery) -> Scan:
-    table = bound.table
-    columns = tuple(column for column in table.all_columns if column.name in bound.reads)
+def scan_of(table: Table, reads: Collection[str]) -> Scan:
+    """Return the scan of a table that reads some of its columns."""
+    columns = tuple(column for column in table.all_columns if column.name in reads)
     return Scan(table.name, table.keys, columns, table.on_error, table.null_values, table.type)
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gearsql.plan.split import split
-from gearsql.plan.stages import GearsPlan, PartPlan, Reader, Scan, ShardStage, WidePlan
-from gearsql.sql.bound import WideBound, WideScan
+from gearsql.plan.split import scan_of, split
+from gearsql.plan.stages import GearsPlan, PartPlan, Reader, ShardStage, WidePlan
+from gearsql.sql.bound import WideBound
 from gearsql.sql.hooks import hooks_in
 from gearsql.sql.syntax import Node, read_query, write_query
 from gearsql.sql.wide import references
@@ -18,7 +18,8 @@ from gearsql.sql.wide import references
 def split_wide(bound: WideBound, shards: int, reader: Reader) -> GearsPlan | WidePlan:
     """Compile a query that is no block."""
     if shards == 1 and reader == "module" and bound.scans and _may_travel(bound):
-        stage = ShardStage(tuple(map(_scan, bound.scans)), _on_shard(bound), bound.hooks)
+        scans = tuple(scan_of(scan.table, scan.reads) for scan in bound.scans)
+        stage = ShardStage(scans, _on_shard(bound), bound.hooks)
         return GearsPlan(reader, stage, None, bound.columns, "the answer", shards)
     parts = tuple(PartPlan(part.name, split(part.bound, shards, reader)) for part in bound.parts)
     return WidePlan(reader, parts, bound.merged, bound.columns, hooks_in(bound.merged, bound.hooks))
@@ -28,12 +29,6 @@ def _may_travel(bound: WideBound) -> bool:
     """Whether text and answer can cross the wire: Arrow carries an ENUM without its values."""
     enums = any("ENUM(" in column.type for column in bound.columns)
     return not enums and "recurring." not in bound.text
-
-
-def _scan(scan: WideScan) -> Scan:
-    table = scan.table
-    columns = tuple(column for column in table.all_columns if column.name in scan.reads)
-    return Scan(table.name, table.keys, columns, table.on_error, table.null_values)
 
 
 def _on_shard(bound: WideBound) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from gearsql.sql.bound import ResultColumn
 from gearsql.sql.composed import Composed, Piece
 from gearsql.sql.ddl_words import Words, blanked, require_syntax
-from gearsql.sql.statements import Query, Summarize
+from gearsql.sql.statements import AnyQuery, Summarize
 
 COLUMNS = (
     ResultColumn("column_name", "VARCHAR"),
@@ -31,7 +31,7 @@ _NUMBERS = (
 )
 _TIMES = ("DATE", "TIME", "TIMESTAMP")
 
-Read = Callable[[str, str], Query]
+Read = Callable[[str, str], AnyQuery]
 
 
 def parse_summarize(text: str, read: Read) -> Summarize:

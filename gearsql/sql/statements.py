@@ -271,11 +271,13 @@ class Summarize:
 
     text: str
     source: Position
-    query: Query | None
+    query: AnyQuery | None
 
 
 ViewStatement = CreateView | DropView
 WriteStatement = Insert | Update | Delete | Copy
 TableStatement = CreateTable | DropTable | ShowTables | Describe
 FunctionStatement = CreateFunction | DropFunction | ShowFunctions | DescribeFunction
-Statement = TableStatement | FunctionStatement | ViewStatement | Summarize | WriteStatement | AnyQuery | Explain
+Statement = (
+    TableStatement | FunctionStatement | ViewStatement | Summarize | WriteStatement | AnyQuery | Explain
+)

@@ -48,7 +48,6 @@ SHAPES = {
     "install httpfs": "install",
     "load httpfs": "load",
     "begin": "begin",
-    "summarize flights": "summarize",
     "prepare p as select 1": "prepare",
 }
 

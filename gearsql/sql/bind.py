@@ -188,13 +188,15 @@ class Binder:
             return self._bind(block, table, None, {name: hooks[name] for name in calls}, near)
 
         volatile = frozenset(known.function.name for known in found if known.function.volatile)
-        taking = Taking(ours, originals, reads, needed, bind_part, prefix, volatile)
-        merged = taking.whole(tree)
-        if not self._gives(merged, taking.parts, found, columns):
-            merged = taking.whole(tree, blocks=False)
-            if not self._gives(merged, taking.parts, found, columns):
-                raise InternalError(f"the query over its tables is another one: {merged}")
-        scans = tuple(WideScan(name, originals[name], tuple(sorted(reads[name]))) for name in ours)
+        # DuckDB folds calls of NULL as it binds; what only they read is not in its plan: then all is read.
+        for given, blocks in ((reads, True), (reads, False), (visible, False)):
+            taking = Taking(ours, originals, given, needed, bind_part, prefix, volatile)
+            merged = taking.whole(tree, blocks=blocks)
+            if self._gives(merged, taking.parts, found, columns):
+                break
+        else:
+            raise InternalError(f"the query over its tables is another one: {merged}")
+        scans = tuple(WideScan(name, originals[name], tuple(sorted(given[name]))) for name in ours)
         return WideBound(text, scans, merged, tuple(taking.parts), columns, found)
 
     def _gives(self, text: str, parts: Sequence[Part], hooks: Hooks, columns: Sequence[ResultColumn]) -> bool:

@@ -89,3 +89,5 @@ SELECT carrier FROM flights GROUP BY carrier ORDER BY (SELECT name FROM airlines
 SELECT 1 + 1 AS two, [x * 2 FOR x IN [1, 2]] AS doubled
 
 FROM airlines SELECT carrier WHERE carrier > 'U' ORDER BY carrier LIMIT 40%
+
+SELECT carrier, (SELECT min(1.5) FROM airports o WHERE o.faa = a.carrier) - NULL AS nothing FROM airlines a ORDER BY carrier

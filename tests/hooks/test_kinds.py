@@ -283,3 +283,28 @@ def test_a_call_that_does_not_fit_is_refused(connection: Connection, sql: str, s
     define(connection, "total(n BIGINT) RETURNS VARCHAR", SEEN.replace("seen", "total"), aggregate=True)
     with pytest.raises((ProgrammingError, gearsql.NotSupportedError), match=said):
         connection.execute(sql)
+
+
+def test_aggregates_and_table_functions_stand_in_joins(connection: gearsql.Connection) -> None:
+    define(
+        connection,
+        "longest(s VARCHAR) RETURNS VARCHAR",
+        "class longest:\n"
+        "    def __init__(self): self.best = ''\n"
+        "    def accumulate(self, s): self.best = max(self.best, s, key=lambda s: (len(s), s))\n"
+        "    def merge(self, other): self.accumulate(other.best)\n"
+        "    def finish(self): return self.best",
+        aggregate=True,
+    )
+    define(
+        connection,
+        "ways(n BIGINT) RETURNS TABLE (way BIGINT, name VARCHAR)",
+        "return [(n, 'same'), (n + 1, 'next')]",
+    )
+    joined = "SELECT a.k, longest(b.s) FROM t a JOIN t b ON a.k = b.n GROUP BY a.k ORDER BY a.k"
+    words = [(k, f"word {k}" if k != 3 else "") for k in range(7)]  # s is NULL where n is 3
+    assert rows(connection, joined) == words
+    ways = "SELECT t.n, w.name, u.k FROM t, ways(t.n) w JOIN t u ON u.n = w.way WHERE t.n < 2 ORDER BY ALL"
+    assert rows(connection, ways) == [(0, "next", 1), (0, "same", 0), (1, "next", 2), (1, "same", 1)]
+    views = "WITH w AS (SELECT way FROM t, ways(n) w WHERE n < 3) SELECT count(*), max(way) FROM w"
+    assert rows(connection, views) == [(6, 3)]

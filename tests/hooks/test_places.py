@@ -52,6 +52,18 @@ SELECTS = [
     "SELECT initial('constant'), half(3), count(*) FROM t",
     "SELECT count(*) FROM t WHERE initial(s) = 'nothing like it'",
     "SELECT half(sum(x)) FROM t WHERE n < 0",
+    # In joins, and wherever else one table is not enough.
+    "SELECT a.n, initial(b.s) FROM t a JOIN t b ON hundreds(a.n) = b.n WHERE half(a.x) < 60",
+    "SELECT initial(a.s) AS i, count(*), sum(half(b.x)) FROM t a LEFT JOIN t b"
+    " ON a.k = b.n AND initial(b.s) = 'w' GROUP BY i",
+    "WITH h AS (SELECT hundreds(n) AS h, count(*) AS c FROM t GROUP BY h)"
+    " SELECT t.n, h.c, half(h.c) FROM t JOIN h ON hundreds(t.n) = h.h WHERE t.k = 3",
+    "SELECT n FROM t WHERE hundreds(n) IN (SELECT k FROM t WHERE half(x) > 140)",
+    "SELECT n, rank() OVER (PARTITION BY hundreds(n) ORDER BY half(x) DESC NULLS LAST, n) AS r"
+    " FROM t QUALIFY half(n) > 250",
+    "SELECT initial(s) AS i FROM t UNION SELECT initial(id) FROM t",
+    "SELECT n, (SELECT half(max(x)) FROM t u WHERE u.k = hundreds(t.n)) AS m FROM t WHERE n < 300",
+    "SELECT hundreds(n) AS h, k, sum(half(x)) FROM t GROUP BY ROLLUP (h, k)",
 ]
 
 

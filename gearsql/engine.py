@@ -396,7 +396,7 @@ class Engine:
         place = query.table_position if isinstance(query, Query) else query.sources
         named = tuple(tables.items())
         key = (query.text, place, repr(parameters), named, versions, shards, self._chosen)
-        if key not in self._kept:
+        if query.timed or key not in self._kept:
             bound = self._bind(query, tables, parameters, hooks)
             if len(self._kept) == KEPT_PLANS:
                 del self._kept[next(iter(self._kept))]
@@ -462,7 +462,7 @@ class Engine:
             return self._binder.bind(query, table, parameters, hooks, near)
         except NotSupportedError as error:
             # A block's columns can be used in ways that are not a block's: as a whole row, for one.
-            wide = WideQuery(query.text, query.syntax, sources_of(query), query.calls)
+            wide = WideQuery(query.text, query.syntax, sources_of(query), query.calls, query.timed)
             try:
                 return self._binder.bind_wide(wide, tables, parameters, hooks, near)
             except NotSupportedError:

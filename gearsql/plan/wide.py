@@ -10,7 +10,9 @@ from typing import Any
 from gearsql.plan.split import scan_of, split
 from gearsql.plan.stages import GearsPlan, PartPlan, Reader, ShardStage, WidePlan
 from gearsql.sql.bound import WideBound
+from gearsql.sql.functions import VOLATILE
 from gearsql.sql.hooks import hooks_in
+from gearsql.sql.normalise import calls
 from gearsql.sql.syntax import Node, read_query, write_query
 from gearsql.sql.wide import references
 
@@ -26,9 +28,13 @@ def split_wide(bound: WideBound, shards: int, reader: Reader) -> GearsPlan | Wid
 
 
 def _may_travel(bound: WideBound) -> bool:
-    """Whether text and answer can cross the wire: Arrow carries an ENUM without its values."""
+    """Whether text and answer can cross the wire: Arrow carries an ENUM without its values.
+
+    Shards call no volatile functions.
+    """
     enums = any("ENUM(" in column.type for column in bound.columns)
-    return not enums and "recurring." not in bound.text
+    tree = read_query(bound.text).select
+    return not enums and "recurring." not in bound.text and not calls(tree, VOLATILE)
 
 
 def _on_shard(bound: WideBound) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ from sqlglot import exp
 
 from gearsql.catalog.function import Known
 from gearsql.catalog.names import fold
-from gearsql.catalog.table import Table
+from gearsql.catalog.table import Column, Table
 from gearsql.errors import Error, InternalError, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.bound import BoundQuery, Part, ResultColumn, WideBound, WideScan
+from gearsql.sql.clock import clock_edits, find_clocks, names_given
 from gearsql.sql.faults import fault
-from gearsql.sql.functions import known_functions
+from gearsql.sql.functions import VOLATILE, known_functions
 from gearsql.sql.hooks import (
     Hooks,
     Near,
@@ -148,7 +150,8 @@ class Binder:
         found = require(query.syntax, hooks, near)
         for node, word in special_names(query.syntax.select, tables.values()):
             raise unsupported_name(word, query.syntax.position(node), query.text)
-        step = _edited(query.syntax, parameter_edits(query.syntax, parameters), _same_place)
+        step = _edited(query.syntax, _constants(query.syntax, parameters, tables.values()), _same_place)
+        written = _written_names(query.syntax, step.syntax, frozenset())
         prefix, keyed = free_prefix(query.text), names_keys(query.text)
         names = {fold(name): f"{prefix}{index}" for index, name in enumerate(tables)}
         ours = {names[fold(name)]: replace(table, name=names[fold(name)]) for name, table in tables.items()}
@@ -173,7 +176,8 @@ class Binder:
         text = write_query(tree)
         if keyed:
             columns = self._columns(text, plan_of(self._connection, text), found, origin, query, known)
-        visible = {name: {c.name for c in table.all_columns} for name, table in ours.items()}
+        columns = tuple(ResultColumn(written.get(i, c.name), c.type) for i, c in enumerate(columns))
+        visible = {name: {c.name for c in _visible(table, keyed)} for name, table in ours.items()}
         bound_text = bindable(text, found)
         reads = plan_of(self._connection, bound_text).reads_of()
         needed = plan_of(self._connection, bound_text, pruned=True).reads_of()
@@ -187,7 +191,7 @@ class Binder:
             block = Query(part, syntax, table.name, Position(0, 0), calls)
             return self._bind(block, table, None, {name: hooks[name] for name in calls}, near)
 
-        volatile = frozenset(known.function.name for known in found if known.function.volatile)
+        volatile = VOLATILE | {known.function.name for known in found if known.function.volatile}
         # DuckDB folds calls of NULL as it binds; what only they read is not in its plan: then all is read.
         for given, blocks in ((reads, True), (reads, False), (visible, False)):
             taking = Taking(ours, originals, given, needed, bind_part, prefix, volatile)
@@ -220,7 +224,7 @@ class Binder:
     ) -> BoundQuery:
         scene = _scene(query.syntax, table, hooks, near)
         check_names(query.syntax, scene.found)
-        step = _edited(query.syntax, parameter_edits(query.syntax, parameters), _same_place)
+        step = _edited(query.syntax, _constants(query.syntax, parameters, [table]), _same_place)
         step = _edited(step.syntax, star_edits(step.syntax, scene.found), step.origin)
         scene = replace(scene, found=relations(step.syntax, table, hooks))
         lateral = splice(trim(step.syntax.text), lateral_edits(step.syntax, scene.found))
@@ -252,8 +256,7 @@ class Binder:
                 self._connection.execute(f"DROP TABLE IF EXISTS {quote_name(kept)}")
             self._tables.clear()
         self._tables.pop(name, None)
-        visible = table.all_columns if keyed or not table.columns else table.columns
-        columns = ", ".join(f"{quote_name(column.name)} {column.type}" for column in visible)
+        columns = ", ".join(f"{quote_name(column.name)} {column.type}" for column in _visible(table, keyed))
         try:
             self._connection.execute(f"CREATE OR REPLACE TABLE {quote_name(table.name)} ({columns})")
         except duckdb.Error as error:
@@ -296,6 +299,19 @@ class Binder:
             return None, ""
         text = bindable(write_from(tree, quote_name(scene.table.name) + exploded), scene.hooks)
         return (tree, exploded) if plan.means(plan_of(self._connection, text)) else (None, "")
+
+
+def _visible(table: Table, keyed: bool) -> tuple[Column, ...]:
+    """The columns that a query can name; without its key a table has no `_key`, unless there is nothing else."""
+    return table.all_columns if keyed or not table.columns else table.columns
+
+
+def _constants(syntax: Syntax, parameters: Parameters, tables: Iterable[Table]) -> list[Edit]:
+    """The edits that write parameters and the clock into a query."""
+    columns = {fold(column.name) for table in tables for column in table.all_columns}
+    columns |= names_given(syntax.select)
+    moment = datetime.datetime.now(datetime.UTC)
+    return [*parameter_edits(syntax, parameters), *clock_edits(syntax, columns, moment)]
 
 
 def _naming(syntax: Syntax, names: Mapping[str, str]) -> list[Edit]:
@@ -347,7 +363,7 @@ def _mentioned(select: Node, table: Table) -> set[str]:
 
 def _written_names(before: Syntax, after: Syntax, aggregates: frozenset[str]) -> dict[int, str]:
     """DuckDB names an item without alias by its text: with $1, not its value, and with users' aggregates."""
-    items, written = before.select["select_list"], after.select["select_list"]
+    items, written = _items(before.select), _items(after.select)
     users = aggregates - known_functions().aggregates
     names = {
         index: write_expression(item)
@@ -359,5 +375,17 @@ def _written_names(before: Syntax, after: Syntax, aggregates: frozenset[str]) ->
     return names | {
         index: write_expression(item)
         for index, item in enumerate(items)
-        if not item["alias"] and any(True for _ in find_parameters(item))
+        if not item["alias"] and _becomes_constant(item)
     }
+
+
+def _items(node: Node) -> list[Node]:
+    """The SELECT list that names a query's columns."""
+    while "select_list" not in node:
+        node = node["left"] if "left" in node else node["children"][0]
+    found: list[Node] = node["select_list"]
+    return found
+
+
+def _becomes_constant(item: Node) -> bool:
+    return any(True for _ in find_parameters(item)) or any(True for _ in find_clocks(item, ()))

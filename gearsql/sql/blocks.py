@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gearsql.sql.functions import VOLATILE
 from gearsql.sql.sources import explodes
 from gearsql.sql.syntax import Node, children
 
@@ -25,6 +26,7 @@ _OPERATORS = {
     "OPERATOR_COALESCE", "OPERATOR_NULLIF", "OPERATOR_TRY", "ARRAY_EXTRACT", "ARRAY_SLICE",
     "ARRAY_CONSTRUCTOR", "STRUCT_EXTRACT",
 }  # fmt: skip
+_NOT_IN_BLOCKS = VOLATILE | {"unnest"}
 
 
 def is_block(node: Node) -> bool:
@@ -102,7 +104,7 @@ def _is_item(item: Node) -> bool:
 def _is_expression(node: Node) -> bool:
     if node["class"] not in _CLASSES or (node["class"] == "OPERATOR" and node["type"] not in _OPERATORS):
         return False
-    if node["class"] == "FUNCTION" and node["function_name"].lower() == "unnest":
+    if node["class"] == "FUNCTION" and node["function_name"].lower() in _NOT_IN_BLOCKS:
         return False
     return all(map(_is_expression, expressions(node)))
 

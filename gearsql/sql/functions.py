@@ -9,7 +9,6 @@ from gearsql.sql.sandbox import open_sandbox
 
 _STATES = "aggregate states travel between stages only"
 _INTERNAL = "it is internal to DuckDB"
-_CLOCK = "it reads the clock"
 
 # Functions that DuckDB calls CONSISTENT, and that depend on more than their arguments, or are not for users.
 DENIED = {
@@ -17,8 +16,6 @@ DENIED = {
     "combine_aggr": _STATES,
     "finalize": _STATES,
     "to_aggregate_state": _STATES,
-    "current_localtime": _CLOCK,
-    "current_localtimestamp": _CLOCK,
     "json_serialize_sql": "it parses SQL text",
     "json_serialize_plan": "it binds SQL text",
     "json_deserialize_sql": "it writes SQL text",
@@ -45,10 +42,30 @@ _MACROS = {
 AGGREGATE_MACROS = frozenset({"geomean", "geometric_mean", "wavg", "weighted_avg", "json_group_array"})
 TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
 """Those of DuckDB's that may stand in FROM: what they give depends on their arguments only."""
+CLOCK = {
+    "now": "TIMESTAMP WITH TIME ZONE",
+    "get_current_timestamp": "TIMESTAMP WITH TIME ZONE",
+    "transaction_timestamp": "TIMESTAMP WITH TIME ZONE",
+    "current_localtimestamp": "TIMESTAMP",
+    "today": "DATE",
+    "current_date": "DATE",
+    "current_localtime": "TIME",
+    "get_current_time": "TIME WITH TIME ZONE",
+}
+"""Functions of the clock and their types: they become literals before anything runs (clock.py)."""
+CLOCK_WORDS = {
+    "current_date": "current_date",
+    "current_time": "get_current_time",
+    "current_timestamp": "now",
+    "localtime": "current_localtime",
+    "localtimestamp": "current_localtimestamp",
+}
+"""Bare words that DuckDB reads as calls of these."""
+VOLATILE = frozenset({"gen_random_uuid", "random", "uuid", "uuidv4", "uuidv7"})
+"""Functions that give another value at each call: they are called where the query runs once."""
 # A bare word that is no column: DuckDB reads it as a call.
 VALUE_WORDS = frozenset({
-    "current_catalog", "current_date", "current_role", "current_schema", "current_time", "current_timestamp",
-    "current_user", "get_current_timestamp", "localtime", "localtimestamp", "session_user", "user",
+    "current_catalog", "current_role", "current_schema", "current_user", "session_user", "user",
 })  # fmt: skip
 
 
@@ -107,6 +124,8 @@ _KEYWORDS = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <
 def _refusal(name: str, kind: str, stability: str | None, zoned: bool) -> str | None:
     if name in DENIED:
         return DENIED[name]
+    if name in CLOCK or name in VOLATILE:
+        return None
     if name.startswith("__"):
         return _INTERNAL
     # Such a form depends on the time zone only, which is UTC everywhere (open_locked).

@@ -8,7 +8,7 @@ from typing import Any
 
 from gearsql.catalog.names import fold
 from gearsql.errors import NotSupportedError, Position, UnknownColumnError, UnknownTableError
-from gearsql.sql.functions import VALUE_WORDS
+from gearsql.sql.functions import CLOCK_WORDS, VALUE_WORDS
 from gearsql.sql.sources import Relation
 from gearsql.sql.syntax import Node, Syntax, children
 
@@ -50,6 +50,8 @@ class _Names:
         names = node["column_names"]
         first, place = fold(names[0]), self.syntax.position(node)
         if first in bound or first in self.columns:
+            return
+        if len(names) == 1 and first in CLOCK_WORDS:
             return
         if first == "rowid" or first in VALUE_WORDS:
             self._refuse(names[0], place)

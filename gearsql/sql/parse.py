@@ -7,6 +7,7 @@ import re
 from gearsql.catalog.names import fold
 from gearsql.errors import Error, Position, SqlSyntaxError
 from gearsql.sql.blocks import is_block
+from gearsql.sql.clock import find_clocks
 from gearsql.sql.ddl import parse_ddl
 from gearsql.sql.ddl_copy import parse_copy
 from gearsql.sql.ddl_summarize import parse_summarize
@@ -72,8 +73,11 @@ def parse_query(text: str, query: str) -> AnyQuery:
         error.text = text
         raise
     calls = tuple(called_names(syntax))
+    timed = any(True for _ in find_clocks(syntax.select, ()))
     if is_block(syntax.select):
         name, position = source(syntax)
-        return Query(text, syntax, name, position, calls)
+        return Query(text, syntax, name, position, calls, timed)
     named = [Source(table["table_name"], name_position(syntax, table)) for table in references(syntax.select)]
-    return WideQuery(text, syntax, tuple({fold(one.name): one for one in reversed(named)}.values()), calls)
+    return WideQuery(
+        text, syntax, tuple({fold(one.name): one for one in reversed(named)}.values()), calls, timed
+    )

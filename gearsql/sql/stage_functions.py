@@ -10,7 +10,7 @@ import sys
 
 import duckdb
 
-from gearsql.sql.functions import known_functions
+from gearsql.sql.functions import CLOCK, VOLATILE, known_functions
 
 GENERATED = frozenset({"combine", "combine_aggr", "finalize", "unnest"})
 """No query may call these; the split rules write them."""
@@ -18,7 +18,7 @@ GENERATED = frozenset({"combine", "combine_aggr", "finalize", "unnest"})
 
 def stage_functions() -> list[str]:
     """Return the names, sorted as C's strcmp sorts."""
-    return sorted(known_functions().allowed | _window_functions() | GENERATED)
+    return sorted((known_functions().allowed | _window_functions() | GENERATED) - CLOCK.keys() - VOLATILE)
 
 
 def header() -> str:

@@ -100,7 +100,8 @@ class Query:
     """A SELECT that is a block (blocks.py). `table_name` is what to look up before bind: a name or a glob.
 
     It is None if only a table function stands in FROM; `table_position` is that one's then. `calls` are the
-    functions that DuckDB does not know, for the caller to look up.
+    functions that DuckDB does not know, for the caller to look up. `timed`: it reads the clock, and is bound
+    anew each time.
     """
 
     text: str
@@ -108,6 +109,7 @@ class Query:
     table_name: str | None
     table_position: Position
     calls: tuple[str, ...] = ()
+    timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class WideQuery:
     syntax: Syntax
     sources: tuple[Source, ...]
     calls: tuple[str, ...] = ()
+    timed: bool = False
 
 
 AnyQuery = Query | WideQuery

@@ -19,6 +19,7 @@ from gearsql.catalog.table import KEY_COLUMN, Column, Table
 from gearsql.errors import Error
 from gearsql.sql.blocks import is_block, placed
 from gearsql.sql.bound import BoundQuery, Part
+from gearsql.sql.clock import names_given
 from gearsql.sql.functions import VALUE_WORDS
 from gearsql.sql.normalise import calls
 from gearsql.sql.syntax import Node, children, read_query, write_query
@@ -98,20 +99,13 @@ def _from(source: Node) -> Iterator[Node]:
 
 def special_names(tree: Node, tables: Iterable[Table]) -> Iterator[tuple[Node, str]]:
     """Yield references to what is no column: rowid, and words that DuckDB would read as calls."""
-    known = {fold(column.name) for table in tables for column in table.all_columns}
-    for node in nodes(tree):
-        known.update(fold(name) for name in (node.get("alias"), *_listed(node)) if name)
+    known = {fold(column.name) for table in tables for column in table.all_columns} | names_given(tree)
     for node in nodes(tree):
         if node.get("class") == "COLUMN_REF":
             names = node["column_names"]
             word = fold(names[-1])
             if word not in known and (word == "rowid" or (len(names) == 1 and word in VALUE_WORDS)):
                 yield node, word
-
-
-def _listed(node: Node) -> list[str]:
-    """The column names that an alias lists."""
-    return [*node.get("column_name_alias", ()), *(node.get("aliases") or ()), *node.get("unpivot_names", ())]
 
 
 Blocks = Callable[[str, Table], BoundQuery]

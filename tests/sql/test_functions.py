@@ -5,8 +5,17 @@ import json
 import duckdb
 import pytest
 
-from gearsql.sql.functions import AGGREGATE_MACROS, DENIED, VALUE_WORDS, known_functions
+from gearsql.sql.functions import (
+    AGGREGATE_MACROS,
+    CLOCK,
+    CLOCK_WORDS,
+    DENIED,
+    VALUE_WORDS,
+    VOLATILE,
+    known_functions,
+)
 from gearsql.sql.sandbox import open_sandbox
+from gearsql.sql.stage_functions import stage_functions
 from gearsql.sql.syntax import Node, children
 
 # Allowed functions of which some forms depend on the time zone, and on nothing else but their arguments.
@@ -31,7 +40,7 @@ def forms(condition: str) -> list[tuple[str, list[str], str]]:
 
 def test_only_consistent_functions_are_allowed_and_those_of_the_time_zone() -> None:
     inconsistent = {name for name, *_ in forms("coalesce(stability, '') <> 'CONSISTENT'")}
-    assert inconsistent & known_functions().allowed == ZONED
+    assert inconsistent & known_functions().allowed == ZONED | CLOCK.keys() | VOLATILE
 
 
 def test_an_inconsistent_form_that_is_allowed_has_a_time_zone_and_an_argument() -> None:
@@ -40,9 +49,18 @@ def test_an_inconsistent_form_that_is_allowed_has_a_time_zone_and_an_argument() 
             assert parameters and any("TZ" in t or "WITH TIME ZONE" in t for t in [*parameters, result]), name
 
 
-def test_no_volatile_function_is_allowed() -> None:
+def test_no_volatile_function_but_random_values_is_allowed_and_none_on_shards() -> None:
     volatile = {name for name, *_ in forms("stability = 'VOLATILE'")}
-    assert volatile and not volatile & known_functions().allowed
+    assert volatile & known_functions().allowed == VOLATILE
+    assert not (volatile | CLOCK.keys()) & set(stage_functions())
+
+
+def test_the_types_of_the_clock_are_duckdbs() -> None:
+    with duckdb.connect() as connection:
+        for name, type_ in CLOCK.items():
+            assert [str(found) for found in connection.sql(f"SELECT {name}()").types] == [type_]
+        for word, name in CLOCK_WORDS.items():
+            assert [str(found) for found in connection.sql(f"SELECT {word}").types] == [CLOCK[name]]
 
 
 def test_the_time_zone_is_utc_for_good() -> None:
@@ -63,7 +81,7 @@ def test_allowed_macros_call_allowed_functions_only() -> None:
     assert len(bodies) > 50
     for name, body in bodies:
         assert not body["error"], name
-        assert called(body) <= functions.allowed, name
+        assert called(body) <= functions.allowed - CLOCK.keys() - VOLATILE, name
 
 
 def test_macros_over_aggregates_are_all_known_as_such() -> None:
@@ -76,9 +94,8 @@ def test_macros_over_aggregates_are_all_known_as_such() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("read_csv", "read_text", "glob", "getenv", "duckdb_settings", "random", "error"),
-        *("now", "get_current_timestamp", "transaction_timestamp", "get_current_time", "today"),
-        *("current_date", "current_localtime", "current_localtimestamp", "current_setting", "getvariable"),
+        *("read_csv", "read_text", "glob", "getenv", "duckdb_settings", "error", "nextval", "setseed"),
+        *("current_setting", "getvariable"),
         *("in_search_path", "current_schema", "current_schemas", "current_database", "txid_current"),
     ],
 )

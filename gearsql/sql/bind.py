@@ -302,7 +302,7 @@ class Binder:
 
 
 def _visible(table: Table, keyed: bool) -> tuple[Column, ...]:
-    """The columns that a query can name; without its key a table has no `_key`, unless there is nothing else."""
+    """The columns that a query can name: without its key a table has no `_key`, if it has anything else."""
     return table.all_columns if keyed or not table.columns else table.columns
 
 
@@ -382,7 +382,7 @@ def _written_names(before: Syntax, after: Syntax, aggregates: frozenset[str]) ->
 def _items(node: Node) -> list[Node]:
     """The SELECT list that names a query's columns."""
     while "select_list" not in node:
-        node = node["left"] if "left" in node else node["children"][0]
+        node = node.get("left") or node["children"][0]
     found: list[Node] = node["select_list"]
     return found
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from gearsql.answer import Answer, listing, regrouped
 from gearsql.catalog.function import Known
-from gearsql.catalog.names import fold
+from gearsql.catalog.names import table_key
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
 from gearsql.catalog.view import View, ViewNamedError
@@ -350,7 +350,7 @@ class Engine:
             if compiled.bound and error.shard is not None and error.values is not None:
                 name_row(error, stage, compiled.bound)
             raise
-        run.note(notes_of(stage.stats, plan.shard.scans[0]))
+        run.note(notes_of(stage.stats, plan.shard.scans))
         return table
 
     def _analyze(
@@ -408,7 +408,7 @@ class Engine:
         return {source.name: self._table(source, query.text) for source in sources_of(query)}
 
     def _table(self, source: Source, text: str) -> Table:
-        if self._given is not None and fold(self._given.name) == fold(source.name):
+        if self._given is not None and table_key(self._given.name) == table_key(source.name):
             return self._given
         try:
             return self._tables.find(source.name)

@@ -177,11 +177,6 @@ def _transaction(owner: Commands, commands: Sequence[Command]) -> list[Any]:
     return list(replies[-1])
 
 
-def is_pattern(name: str) -> bool:
-    """Tell whether a name in FROM that is no declared table is meant as a key pattern."""
-    return any(sign in name for sign in "*?[")
-
-
 def undeclared(pattern: str) -> Table:
     """Return the table of a pattern whose keys are not known yet: no columns but `_key`."""
     return Table(pattern, Glob(pattern.encode(errors="surrogateescape")), (), declared=False, version=0)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gearsql.cluster.stats import StageStats
 from gearsql.plan.stages import Scan
 
 
-def notes_of(stats: StageStats, scan: Scan) -> tuple[str, ...]:
+def notes_of(stats: StageStats, scans: Sequence[Scan]) -> tuple[str, ...]:
     """Return a sentence for misfits that pass, for keys that are left out, and for a refused snapshot."""
     notes = []
-    if stats.misfits and scan.on_error == "null":
+    passes = {scan.on_error for scan in scans} - {"error"}
+    if stats.misfits and passes == {"null"}:
         notes.append(f"{_count(stats.misfits, 'value')} did not fit the column's type and became NULL")
-    if stats.misfits and scan.on_error == "skip":
+    elif stats.misfits and passes == {"skip"}:
         rows, were = _count(stats.misfits, "row"), _were(stats.misfits)
         notes.append(f"{rows} had a value that did not fit and {were} left out")
+    elif stats.misfits:
+        values = _count(stats.misfits, "value")
+        notes.append(f"{values} did not fit: NULL, or their rows left out, as their tables say")
     if stats.keys_skipped:
         keys, were = _count(stats.keys_skipped, "key"), _were(stats.keys_skipped)
-        notes.append(f"{keys} of another type than {_TYPES.get(scan.type, scan.type)} {were} left out")
+        types = dict.fromkeys(_TYPES.get(scan.type, scan.type) for scan in scans)
+        notes.append(f"{keys} of another type than {' or '.join(types)} {were} left out")
     if stats.keys_withheld:
         keys, were = _count(stats.keys_withheld, "key"), _were(stats.keys_withheld)
         notes.append(f"{keys} that this user may not read {were} left out: the answer is over the others")

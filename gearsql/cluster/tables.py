@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.infer import Hash, infer, infer_type
-from gearsql.catalog.names import fold
+from gearsql.catalog.names import fold, is_pattern
 from gearsql.catalog.sample import sample, sample_readable
-from gearsql.catalog.store import TAG, Catalog, is_pattern, undeclared
+from gearsql.catalog.store import TAG, Catalog, undeclared
 from gearsql.catalog.table import Column, KeyTemplate, PlaceholderSource, Table
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.gather import gather

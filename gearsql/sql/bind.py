@@ -11,7 +11,7 @@ import duckdb
 from sqlglot import exp
 
 from gearsql.catalog.function import Known
-from gearsql.catalog.names import fold
+from gearsql.catalog.names import fold, table_key
 from gearsql.catalog.table import Column, Table
 from gearsql.errors import Error, InternalError, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.bound import BoundQuery, Part, ResultColumn, WideBound, WideScan
@@ -131,7 +131,7 @@ class Binder:
         hooks: Mapping[str, Known] | None = None,
         near: Near | None = None,
     ) -> WideBound:
-        """Bind a query that is no block; `tables` are those of query.sources by their folded names."""
+        """Bind a query that is no block; `tables` are those of query.sources by their names."""
         with self._lock:
             try:
                 return self._bind_wide(query, tables, parameters, hooks or {}, near)
@@ -153,8 +153,9 @@ class Binder:
         step = _edited(query.syntax, _constants(query.syntax, parameters, tables.values()), _same_place)
         written = _written_names(query.syntax, step.syntax, frozenset())
         prefix, keyed = free_prefix(query.text), names_keys(query.text)
-        names = {fold(name): f"{prefix}{index}" for index, name in enumerate(tables)}
-        ours = {names[fold(name)]: replace(table, name=names[fold(name)]) for name, table in tables.items()}
+        names = {table_key(name): f"{prefix}{index}" for index, name in enumerate(tables)}
+        originals = {names[table_key(name)]: table for name, table in tables.items()}
+        ours = {name: replace(table, name=name) for name, table in originals.items()}
         rows = explode_edits(step.syntax, hooks)
         step = _edited(step.syntax, [*rows, *_naming(step.syntax, names)], step.origin)
         whole = splice(trim(step.syntax.text), bindable_edits(trim(step.syntax.text), found))
@@ -174,16 +175,13 @@ class Binder:
         if keyed:
             hide_keys(tree, ours)
         text = write_query(tree)
+        form = bindable(text, found)
         if keyed:
-            columns = self._columns(text, plan_of(self._connection, text), found, origin, query, known)
+            columns = self._columns(form, plan_of(self._connection, form), found, origin, query, known)
         columns = tuple(ResultColumn(written.get(i, c.name), c.type) for i, c in enumerate(columns))
         visible = {name: {c.name for c in _visible(table, keyed)} for name, table in ours.items()}
-        bound_text = bindable(text, found)
-        reads = plan_of(self._connection, bound_text).reads_of()
-        needed = plan_of(self._connection, bound_text, pruned=True).reads_of()
-        reads = visible if reads is None else {name: reads.get(name, set()) for name in ours}
-        needed = reads if needed is None else {name: needed.get(name, set()) for name in ours}
-        originals = {names[fold(name)]: table for name, table in tables.items()}
+        reads = self._reads(form, visible)
+        needed = self._reads(form, reads, pruned=True)
 
         def bind_part(part: str, table: Table) -> BoundQuery:
             syntax = read_query(part)
@@ -202,6 +200,13 @@ class Binder:
             raise InternalError(f"the query over its tables is another one: {merged}")
         scans = tuple(WideScan(name, originals[name], tuple(sorted(given[name]))) for name in ours)
         return WideBound(text, scans, merged, tuple(taking.parts), columns, found)
+
+    def _reads(
+        self, text: str, otherwise: Mapping[str, set[str]], *, pruned: bool = False
+    ) -> Mapping[str, set[str]]:
+        """The columns that a text reads of each table; `otherwise` is taken if DuckDB has no plan to tell."""
+        found = plan_of(self._connection, text, pruned=pruned).reads_of()
+        return otherwise if found is None else {name: found.get(name, set()) for name in otherwise}
 
     def _gives(self, text: str, parts: Sequence[Part], hooks: Hooks, columns: Sequence[ResultColumn]) -> bool:
         """Whether a text over parts binds to columns of the same types."""
@@ -318,7 +323,7 @@ def _naming(syntax: Syntax, names: Mapping[str, str]) -> list[Edit]:
     """The edits that give tables in FROM our names, and keep the user's as aliases."""
     edits = []
     for table in references(syntax.select):
-        ours = names[fold(table["table_name"])]
+        ours = names[table_key(table["table_name"])]
         named = ours if table["alias"] else f"{ours} AS {quote_name(table['table_name'])}"
         edits.append(Edit(name_position(syntax, table), named))
     return edits

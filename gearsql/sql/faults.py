@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 
 from gearsql.errors import (
@@ -18,6 +19,7 @@ from gearsql.sql.names import near_names
 from gearsql.sql.stubs import NO_CONSTANT
 from gearsql.sql.syntax import Node, byte_to_character
 
+_NO_COLUMN = re.compile('does not have a column named "(.*)"')
 _DECLARE = "the column is text: CAST it, or declare the table with types: CREATE TABLE … WITH (key = …)"
 
 
@@ -38,10 +40,13 @@ def fault(
         return NotSupportedError(
             "a user's function as a constant that DuckDB needs is not supported", text=text
         )
+    missing = _NO_COLUMN.search(first)
     match refusal.get("error_type"), refusal.get("error_subtype"):
-        case "binder", "COLUMN_NOT_FOUND":
-            near = near_names(refusal.get("name", ""), columns)
-            return UnknownColumnError(first, candidates=near, position=position, text=text)
+        case "binder", kind if kind == "COLUMN_NOT_FOUND" or missing:
+            name = missing[1] if missing else refusal.get("name", "")
+            near = near_names(name, columns)
+            hint = f"did you mean {' or '.join(near)}?" if near else None
+            return UnknownColumnError(first, candidates=near, position=position, text=text, hint=hint)
         case (("parser" | "syntax"), _):
             return SqlSyntaxError(first, position=position, text=text)
         case "catalog", _:

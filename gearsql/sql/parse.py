@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gearsql.catalog.names import fold
+from gearsql.catalog.names import table_key
 from gearsql.errors import Error, Position, SqlSyntaxError
 from gearsql.sql.blocks import is_block
 from gearsql.sql.clock import find_clocks
@@ -78,6 +78,5 @@ def parse_query(text: str, query: str) -> AnyQuery:
         name, position = source(syntax)
         return Query(text, syntax, name, position, calls, timed)
     named = [Source(table["table_name"], name_position(syntax, table)) for table in references(syntax.select)]
-    return WideQuery(
-        text, syntax, tuple({fold(one.name): one for one in reversed(named)}.values()), calls, timed
-    )
+    once = {table_key(one.name): one for one in reversed(named)}
+    return WideQuery(text, syntax, tuple(once.values()), calls, timed)

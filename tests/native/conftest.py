@@ -21,7 +21,7 @@ settings.load_profile("shared machine")
 MODULE = Path(__file__).parents[2] / "module"
 FLAGS = ["-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2", "-g", "-fPIC", "-shared"]
 SANITIZE = ["-fsanitize=undefined", "-fno-sanitize-recover"]
-LEAFS = ("cast", "pattern", "arrow", "hook_type")
+LEAFS = ("cast", "pattern", "arrow", "hook_type", "json_text")
 
 
 @pytest.fixture(scope="session")

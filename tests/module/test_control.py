@@ -11,7 +11,7 @@ import redis
 from gearsql.embedded import Cluster
 from tests.module.raw import Scan, Word, connect, execute_words, status
 
-ENDLESS = "SELECT sum(a.age * b.age) FROM scan_0 a, scan_0 b, range(1000)"
+ENDLESS = "SELECT sum(range % 7) + (SELECT sum(age) FROM scan_0) FROM range(10000000000000)"
 WIDE = "SELECT repeat(city, 100) AS c, _key FROM scan_0"
 ROWS = 20_000
 SOON = 1.0

@@ -86,7 +86,9 @@ class Stepping:
             wait_until(self._stands, "the stage did not stop")
 
     def _stands(self) -> bool:
-        return any(b"waiting for FETCH" in stage for stage in status(self.watcher)["stages"])
+        """It waits, or it has failed and waits to say so."""
+        stages = status(self.watcher)["stages"]
+        return not any(state in stage for stage in stages for state in (b"running", b"queued"))
 
 
 class Writer:

@@ -26,4 +26,4 @@ def connection(place: Cluster) -> Iterator[Connection]:
             quoted = name.replace('"', '""')
             with suppress(gearsql.Error):
                 connection.execute(f'DELETE FROM "{quoted}"')
-            connection.execute(f'DROP TABLE "{quoted}"')
+            connection.execute(f'DROP TABLE IF EXISTS "{quoted}"')

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from gearsql.errors import NotSupportedError, Position, ProgrammingError
 from gearsql.sql.ddl_tree import unquote
 from gearsql.sql.ddl_words import Words, blanked, require_syntax
-from gearsql.sql.statements import AnyQuery, Copy, CopyOptions, Form, Named
+from gearsql.sql.statements import AnyQuery, Copy, CopyOptions, Form
 
 Read = Callable[[str, str], AnyQuery]
 
@@ -35,7 +35,7 @@ def parse_copy(text: str, read: Read) -> Copy:
         words.expect(")")
     else:
         name, begun = words.name()
-        columns = _names(words) if words.sees("(") else None
+        columns = words.names("a column") if words.sees("(") else None
     goes_out = words.takes("TO")
     if not goes_out:
         words.expect("FROM")
@@ -50,16 +50,6 @@ def parse_copy(text: str, read: Read) -> Copy:
     options = _options(words, path)
     words.end()
     return Copy(text, name, begun, columns, query, path, file.position, goes_out, options)
-
-
-def _names(words: Words) -> tuple[Named, ...]:
-    found: list[Named] = []
-    words.expect("(")
-    while True:
-        found.append(words.name("a column"))
-        if words.takes(")"):
-            return tuple(found)
-        words.expect(",")
 
 
 def _options(words: Words, path: str) -> CopyOptions:

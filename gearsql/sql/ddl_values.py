@@ -6,7 +6,7 @@ bring a column's values to one type.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,10 +104,10 @@ def _constant(literal: Node) -> Cell:
 
 
 def _value(identifier: str, parameters: Parameters) -> Any:
-    if isinstance(parameters, dict):
+    if isinstance(parameters, Mapping):
         return parameters[identifier]
     assert parameters is not None
-    return parameters[int(identifier) - 1] if not hasattr(parameters, "keys") else parameters[identifier]  # type: ignore
+    return parameters[int(identifier) - 1]
 
 
 def _filled(node: Any, constants: dict[int, str]) -> Any:

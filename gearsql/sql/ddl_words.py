@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gearsql.errors import Error, NotSupportedError, Position, SqlSyntaxError
+from gearsql.catalog.names import fold
+from gearsql.errors import Error, NotSupportedError, Position, ProgrammingError, SqlSyntaxError
 from gearsql.sql.syntax import read_query
 from gearsql.sql.tokens import Token, tokens
 
@@ -64,6 +65,19 @@ class Words:
         if self.sees("."):
             raise self.refused("a name with dots", self.here)
         return unquoted(token.text), token.position
+
+    def names(self, what: str) -> tuple[tuple[str, Position], ...]:
+        """Step over names in parentheses, with commas between them; one that is there twice is an error."""
+        found: list[tuple[str, Position]] = []
+        self.expect("(")
+        while True:
+            name, position = self.name(what)
+            if fold(name) in (fold(other) for other, _ in found):
+                raise ProgrammingError(f"column {name} is there twice", position=position, text=self.text)
+            found.append((name, position))
+            if self.takes(")"):
+                return tuple(found)
+            self.expect(",")
 
     def next(self, what: str) -> Token:
         """Step over any token."""

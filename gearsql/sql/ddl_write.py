@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from gearsql.catalog.names import fold
 from gearsql.errors import Position, ProgrammingError
 from gearsql.sql.ddl_words import Words, blanked, require_syntax
-from gearsql.sql.statements import AnyQuery, Assignment, Conflict, Delete, Insert, Named, Update, Values
+from gearsql.sql.statements import AnyQuery, Assignment, Conflict, Delete, Insert, Update, Values
 from gearsql.sql.syntax import read_query
 
 Read = Callable[[str, str], AnyQuery]
@@ -39,7 +39,7 @@ def _insert(words: Words, read: Read) -> Insert:
     if words.takes("AS"):
         raise words.refused("an alias of the table", words.here)
     by_name = words.takes("BY", "NAME") or (words.takes("BY", "POSITION") and False)
-    columns = _names(words) if words.sees("(") and not _is_query(words) else None
+    columns = words.names("a column") if words.sees("(") and not _is_query(words) else None
     if words.sees("DEFAULT"):
         raise words.refused("DEFAULT VALUES", words.here, "columns have no defaults but NULL")
     span = words.span_until(*_ON_CONFLICT, ("RETURNING",))
@@ -75,22 +75,9 @@ def _leads(query: str, word: str) -> bool:
     return Words(query).sees(word)
 
 
-def _names(words: Words) -> tuple[Named, ...]:
-    found: list[Named] = []
-    words.expect("(")
-    while True:
-        name, position = words.name("a column")
-        if fold(name) in (fold(other) for other, _ in found):
-            raise ProgrammingError(f"column {name} is there twice", position=position, text=words.text)
-        found.append((name, position))
-        if words.takes(")"):
-            return tuple(found)
-        words.expect(",")
-
-
 def _conflict(words: Words) -> Conflict:
     position = words.here
-    target = _names(words) if words.sees("(") else ()
+    target = words.names("a column") if words.sees("(") else ()
     if words.sees("WHERE"):
         raise words.refused("a condition of the conflict's columns", words.here)
     words.expect("DO")

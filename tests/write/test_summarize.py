@@ -1,4 +1,4 @@
-"""SUMMARIZE gives DuckDB's columns, names and types; what is exact there is equal."""
+"""SUMMARIZE gives DuckDB's columns, names and types; what is exact there is equal, std within rounding."""
 
 import duckdb
 import pytest
@@ -15,7 +15,7 @@ ROWS = """SELECT range::INTEGER, 'x' || range, range / 4, DATE '2020-01-01' + ra
     CASE WHEN range % 3 > 0 THEN range % 2 = 0 END,
     ('00000000-0000-0000-0000-0000000000' || (10 + range))::UUID, TIME '10:00:00', range::HUGEINT, NULL
     FROM range(9)"""
-EXACT = ("column_name", "column_type", "min", "max", "avg", "std", "count", "null_percentage")
+EXACT = ("column_name", "column_type", "min", "max", "avg", "count", "null_percentage")
 
 
 def test_a_table_is_summarised_as_duckdb_does(connection: Connection) -> None:
@@ -37,9 +37,12 @@ def test_a_table_is_summarised_as_duckdb_does(connection: Connection) -> None:
             zip(theirs.columns, map(str, theirs.types), strict=True)
         )
         exact = [theirs.columns.index(name) for name in EXACT]
+        std = theirs.columns.index("std")
         found = ours.fetchall()
         for mine, right in zip(found, theirs.fetchall(), strict=True):
             assert [mine[at] for at in exact] == [right[at] for at in exact]
+            # A deviation's last digits depend on the order of the rows, in DuckDB as here; it is text.
+            assert right[std] is None or float(mine[std]) == pytest.approx(float(right[std]), rel=1e-12)
             assert [value is None for value in mine] == [value is None for value in right]
 
 

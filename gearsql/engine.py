@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
-from gearsql.answer import Answer, listing, regrouped
+from gearsql.answer import Answer, listing
 from gearsql.catalog.function import Known
 from gearsql.catalog.names import table_key
 from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
-from gearsql.catalog.view import View, ViewNamedError
+from gearsql.catalog.view import ViewNamedError
 from gearsql.cluster.analyze import Measured
 from gearsql.cluster.control import Control
 from gearsql.cluster.culprit import name_row
@@ -29,8 +29,8 @@ from gearsql.cluster.stage import Stage
 from gearsql.cluster.stats import StageStats
 from gearsql.cluster.tables import Tables
 from gearsql.cluster.write_statement import Writes
+from gearsql.derived import Derived
 from gearsql.errors import (
-    Error,
     FunctionChangedError,
     HookError,
     InterfaceError,
@@ -52,12 +52,9 @@ from gearsql.plan.explain import explain
 from gearsql.plan.stages import AclMode, GearsPlan, Reader, ReadFrom, ScanMode, WidePlan
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery, ResultColumn, WideBound
-from gearsql.sql.ddl_summarize import COLUMNS, all_columns, summary
-from gearsql.sql.ddl_view import expanded
 from gearsql.sql.parameters import Parameters
-from gearsql.sql.parse import parse, parse_query
+from gearsql.sql.parse import parse
 from gearsql.sql.sources import NO_TABLE
-from gearsql.sql.splice import Spliced
 from gearsql.sql.statements import (
     AnyQuery,
     Conflict,
@@ -80,7 +77,6 @@ from gearsql.sql.statements import (
 
 TRIES = 3
 KEPT_PLANS = 256
-MOST_TEXT = 1_000_000
 
 
 class Engine:
@@ -124,6 +120,7 @@ class Engine:
         self._scan = _known_mode(scan)
         self._kept: dict[tuple[object, ...], Compiled] = {}
         self._writes = Writes(self._shards, self._tables, self._ask, files)
+        self._derived = Derived(self._tables, self._run_patiently, self._columns)
         # What a write reads through: its table with the raw fields.
         self._given: Table | None = None
 
@@ -168,73 +165,8 @@ class Engine:
             case _:
                 raise NotSupportedError("executemany is for INSERT, UPDATE and DELETE", text=text)
 
-    def _run_view(
-        self,
-        statement: AnyQuery | Explain,
-        view: View,
-        parameters: Parameters,
-        progress: Progress | None,
-        mode: ScanMode,
-    ) -> Answer:
-        """Run a query with a view's text in place of its name; views may name views."""
-        query = statement.query if isinstance(statement, Explain) else statement
-        spliced, inner = _with_view(query, view)
-        try:
-            whole: AnyQuery | Explain = inner
-            if isinstance(statement, Explain):
-                whole = Explain(spliced.text, inner, statement.analyze)
-            return self._run_patiently(whole, parameters, progress, mode)
-        except Error as error:
-            if error.position is not None and error.text == spliced.text:
-                error.position = spliced.origin(error.position)
-            error.text = statement.text
-            raise
-
-    def _view(self, statement: CreateView | DropView, mode: ScanMode) -> None:
-        """Bind a view's query and keep it, or drop it."""
-        catalog = self._tables.catalog
-        try:
-            if isinstance(statement, DropView):
-                catalog.drop_view(statement.name, if_exists=statement.if_exists)
-                return
-            self._run_patiently(Explain(statement.text, statement.query), None, None, mode)
-            catalog.create(statement.view, replace=statement.replace, if_not_exists=statement.if_not_exists)
-        except Error as error:
-            if error.position is None:
-                raise located(error, statement.name_position, statement.text) from None
-            raise
-
-    def _describe_view(self, view: View) -> Answer:
-        columns = self._columns_of(parse_query(view.text, view.text), None)
-        names = [*view.columns, *(column.name for column in columns[len(view.columns) :])]
-        rows = [(name, column.type, "view") for name, column in zip(names, columns, strict=True)]
-        return listing(("column_name", "column_type", "source"), rows)
-
-    def _summarize(
-        self, statement: Summarize, parameters: Parameters, progress: Progress | None, mode: ScanMode
-    ) -> Answer:
-        """Run the aggregates of all columns as one query."""
-        whole = all_columns(statement)
-        try:
-            columns = self._columns_of(parse_query(whole.text, whole.text), parameters)
-        except Error as error:
-            raise whole.locate(error, statement.source) from None
-        composed = summary(statement, columns)
-        try:
-            query = parse_query(composed.text, composed.text)
-            answer = self._run_patiently(query, parameters, progress, mode)
-        except Error as error:
-            raise composed.locate(error, statement.source) from None
-        told = regrouped(COLUMNS, [(column.name, column.type) for column in columns], answer.table)
-        return replace(told, notes=answer.notes)
-
-    def _columns_of(self, query: AnyQuery, parameters: Parameters) -> tuple[ResultColumn, ...]:
-        """Bind a query, with the texts of views in it."""
-        while True:
-            try:
-                return self._compiled_query(query, parameters).plan.columns
-            except ViewNamedError as inner:
-                _, query = _with_view(query, inner.view)
+    def _columns(self, query: AnyQuery, parameters: Parameters) -> tuple[ResultColumn, ...]:
+        return self._compiled_query(query, parameters).plan.columns
 
     def _ask(self, query: AnyQuery, parameters: Parameters, table: Table | None) -> Answer:
         """Answer a query of a statement that writes."""
@@ -262,7 +194,7 @@ class Engine:
             except ViewNamedError as named:
                 if not isinstance(statement, Query | WideQuery | Explain):
                     raise
-                return self._run_view(statement, named.view, parameters, progress, mode)
+                return self._derived.run_view(statement, named.view, parameters, progress, mode)
             except (
                 SlotsNotCoveredError,
                 ShardUnreachableError,
@@ -301,9 +233,9 @@ class Engine:
                     lines += self._analyze(statement.query, parameters, progress, patience, mode)
                 return listing(("plan",), [(line,) for line in lines])
             case Summarize():
-                return self._summarize(statement, parameters, progress, mode)
+                return self._derived.summarize(statement, parameters, progress, mode)
             case CreateView() | DropView():
-                self._view(statement, mode)
+                self._derived.declare_view(statement, mode)
                 return Answer()
             case Insert() | Update() | Delete() | Copy():
                 return Answer(count=self._writes.run(statement, parameters, progress))
@@ -313,7 +245,7 @@ class Engine:
                 except ViewNamedError as named:
                     if not isinstance(statement, Describe):
                         raise
-                    return self._describe_view(named.view)
+                    return self._derived.describe_view(named.view)
                 return listing(listed.names, listed.rows) if listed else Answer()
 
     def _answer(self, compiled: Compiled, run: _Run) -> pa.Table:
@@ -480,19 +412,6 @@ class _Run:
 
     def note(self, said: Iterable[str]) -> None:
         self.notes = tuple(dict.fromkeys((*self.notes, *said)))
-
-
-def _with_view(query: AnyQuery, view: View) -> tuple[Spliced, AnyQuery]:
-    spliced = expanded(query.syntax, view)
-    if spliced.text == query.syntax.text or len(spliced.text) > MOST_TEXT:
-        # A view that came to name itself, by OR REPLACE.
-        raise ProgrammingError(f"the view {view.name} cannot be put into the query", text=query.text)
-    try:
-        return spliced, parse_query(spliced.text, spliced.text)
-    except Error as error:
-        error.position = spliced.origin(error.position) if error.position else None
-        error.text = query.text
-        raise
 
 
 @lru_cache(KEPT_PLANS)

@@ -1,0 +1,117 @@
+"""Statements that other queries answer: a view stands for its query, SUMMARIZE for aggregates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gearsql.answer import Answer, listing, regrouped
+from gearsql.catalog.view import View, ViewNamedError
+from gearsql.cluster.listing import located
+from gearsql.cluster.progress import Progress
+from gearsql.cluster.tables import Tables
+from gearsql.errors import Error, ProgrammingError
+from gearsql.plan.stages import ScanMode
+from gearsql.sql.bound import ResultColumn
+from gearsql.sql.ddl_summarize import COLUMNS, all_columns, summary
+from gearsql.sql.ddl_view import expanded
+from gearsql.sql.parameters import Parameters
+from gearsql.sql.parse import parse_query
+from gearsql.sql.splice import Spliced
+from gearsql.sql.statements import AnyQuery, CreateView, DropView, Explain, Statement, Summarize
+
+MOST_TEXT = 1_000_000
+
+Run = Callable[[Statement, Parameters, Progress | None, ScanMode], Answer]
+Columns = Callable[[AnyQuery, Parameters], tuple[ResultColumn, ...]]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """`run` answers a statement, `columns` binds a query; ViewNamedError if one names a view."""
+
+    _tables: Tables
+    _run: Run
+    _columns: Columns
+
+    def run_view(
+        self,
+        statement: AnyQuery | Explain,
+        view: View,
+        parameters: Parameters,
+        progress: Progress | None,
+        mode: ScanMode,
+    ) -> Answer:
+        """Run a query with a view's text in place of its name; views may name views."""
+        query = statement.query if isinstance(statement, Explain) else statement
+        spliced, inner = _with_view(query, view)
+        try:
+            whole: AnyQuery | Explain = inner
+            if isinstance(statement, Explain):
+                whole = Explain(spliced.text, inner, statement.analyze)
+            return self._run(whole, parameters, progress, mode)
+        except Error as error:
+            if error.position is not None and error.text == spliced.text:
+                error.position = spliced.origin(error.position)
+            error.text = statement.text
+            raise
+
+    def declare_view(self, statement: CreateView | DropView, mode: ScanMode) -> None:
+        """Bind a view's query and keep it, or drop it."""
+        catalog = self._tables.catalog
+        try:
+            if isinstance(statement, DropView):
+                catalog.drop_view(statement.name, if_exists=statement.if_exists)
+                return
+            self._run(Explain(statement.text, statement.query), None, None, mode)
+            catalog.create(statement.view, replace=statement.replace, if_not_exists=statement.if_not_exists)
+        except Error as error:
+            if error.position is None:
+                raise located(error, statement.name_position, statement.text) from None
+            raise
+
+    def describe_view(self, view: View) -> Answer:
+        """List a view's columns."""
+        columns = self._columns_of(parse_query(view.text, view.text), None)
+        names = [*view.columns, *(column.name for column in columns[len(view.columns) :])]
+        rows = [(name, column.type, "view") for name, column in zip(names, columns, strict=True)]
+        return listing(("column_name", "column_type", "source"), rows)
+
+    def summarize(
+        self, statement: Summarize, parameters: Parameters, progress: Progress | None, mode: ScanMode
+    ) -> Answer:
+        """Run the aggregates of all columns as one query."""
+        whole = all_columns(statement)
+        try:
+            columns = self._columns_of(parse_query(whole.text, whole.text), parameters)
+        except Error as error:
+            raise whole.locate(error, statement.source) from None
+        composed = summary(statement, columns)
+        try:
+            query = parse_query(composed.text, composed.text)
+            answer = self._run(query, parameters, progress, mode)
+        except Error as error:
+            raise composed.locate(error, statement.source) from None
+        told = regrouped(COLUMNS, [(column.name, column.type) for column in columns], answer.table)
+        return replace(told, notes=answer.notes)
+
+    def _columns_of(self, query: AnyQuery, parameters: Parameters) -> tuple[ResultColumn, ...]:
+        """Bind a query, with the texts of views in it."""
+        while True:
+            try:
+                return self._columns(query, parameters)
+            except ViewNamedError as inner:
+                _, query = _with_view(query, inner.view)
+
+
+def _with_view(query: AnyQuery, view: View) -> tuple[Spliced, AnyQuery]:
+    spliced = expanded(query.syntax, view)
+    if spliced.text == query.syntax.text or len(spliced.text) > MOST_TEXT:
+        # A view that came to name itself, by OR REPLACE.
+        raise ProgrammingError(f"the view {view.name} cannot be put into the query", text=query.text)
+    try:
+        return spliced, parse_query(spliced.text, spliced.text)
+    except Error as error:
+        error.position = spliced.origin(error.position) if error.position else None
+        error.text = query.text
+        raise

@@ -221,7 +221,7 @@ _STORED = {
 
 def _finish(type: str, values: pa.Array, cells: pa.Buffer, valid: pa.Buffer) -> pa.Array:
     """Dress the bytes as the Arrow type that DuckDB reads as `type`."""
-    if type in ("VARCHAR", "BLOB"):
+    if type in ("VARCHAR", "BLOB", "JSON"):
         return _same_bytes(type, values, valid)
     if type.startswith("DECIMAL"):
         precision, scale = map(int, type.removeprefix("DECIMAL(").removesuffix(")").split(","))
@@ -244,9 +244,10 @@ def _same_bytes(type: str, values: pa.Array, valid: pa.Buffer) -> pa.Array:
     _, offsets, data = values.buffers()
     if offsets is None:
         offsets = _zeros(8)
-    if type == "VARCHAR":
-        read_as = pa.large_string() if large else pa.string()
-    else:
+    if type == "BLOB":
         read_as = pa.large_binary() if large else pa.binary()
+    else:
+        read_as = pa.large_string() if large else pa.string()
     start = values.offset * (8 if large else 4)
-    return pa.Array.from_buffers(read_as, len(values), [valid, offsets.slice(start), data])
+    array = pa.Array.from_buffers(read_as, len(values), [valid, offsets.slice(start), data])
+    return pa.ExtensionArray.from_storage(pa.json_(read_as), array) if type == "JSON" else array

@@ -162,12 +162,11 @@ static void read_strings(reader *r, const gears_hook_type *type, duckdb_vector v
     const char *bytes = offsets ? take(r, offsets[rows], 1) : NULL;
     if (bytes == NULL) return;
     duckdb_string_t *data = duckdb_vector_get_data(vector);
-    bool is_text = type->plain.kind == GEARS_VARCHAR;
     for (idx_t i = 0; i < rows; i++) {
         const char *at = bytes + offsets[i];
         size_t length = is_valid(words, i) ? offsets[i + 1] - offsets[i] : 0;
-        if (length > UINT32_MAX || (is_text && !gears_cast_utf8(at, length))) {
-            refuse(r, "a VARCHAR is not UTF-8");
+        if (length > UINT32_MAX || (is_valid(words, i) && !gears_cast_value(&type->plain, at, length, NULL))) {
+            refuse(r, type->plain.kind == GEARS_JSON ? "a JSON is no JSON" : "a VARCHAR is not UTF-8");
             return;
         }
         set_string(vector, data, offset + i, at, length);

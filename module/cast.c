@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cast_parts.h"
+#include "json_text.h"
 
 typedef unsigned __int128 u128;
 
@@ -17,7 +18,7 @@ static const struct {
     [GEARS_UBIGINT] = {"UBIGINT", 8},     [GEARS_FLOAT] = {"FLOAT", 4},         [GEARS_DOUBLE] = {"DOUBLE", 8},
     [GEARS_DECIMAL] = {"DECIMAL", 0},     [GEARS_DATE] = {"DATE", 4},           [GEARS_TIME] = {"TIME", 8},
     [GEARS_TIMESTAMP] = {"TIMESTAMP", 8}, [GEARS_UUID] = {"UUID", 16},          [GEARS_VARCHAR] = {"VARCHAR", 0},
-    [GEARS_BLOB] = {"BLOB", 0},
+    [GEARS_BLOB] = {"BLOB", 0},           [GEARS_JSON] = {"JSON", 0},
 };
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0], MAX_PRECISION = 38, MAX_HUGEINT_DIGITS = 39 };
@@ -205,6 +206,7 @@ bool gears_cast_value(const gears_type *type, const char *s, size_t n, void *slo
     case GEARS_UUID: return cast_uuid(s, n, slot);
     case GEARS_VARCHAR: return gears_cast_utf8(s, n);
     case GEARS_BLOB: return true;
+    case GEARS_JSON: return gears_text_valid(s, n);
     }
     return false;
 }

@@ -14,6 +14,7 @@
  *   UUID              8-4-4-4-12 hexadecimal digits
  *   VARCHAR           UTF-8 (NULs are text; no overlong forms, no surrogates)
  *   BLOB              anything
+ *   JSON              one value of RFC 8259 (json_text.h), kept as it is written
  */
 #ifndef GEARS_CAST_H
 #define GEARS_CAST_H
@@ -44,6 +45,7 @@ typedef enum {
     GEARS_UUID,
     GEARS_VARCHAR,
     GEARS_BLOB,
+    GEARS_JSON,
 } gears_kind;
 
 /* `precision` (1 to 38) and `scale` (0 to precision) are of DECIMAL only, else 0. */
@@ -62,18 +64,15 @@ typedef struct {
 /* Reads a canonical type name ('BIGINT', 'DECIMAL(10,2)': upper case, no blanks); false if it is none of ours. */
 GEARS_EXPORT bool gears_cast_parse_type(const char *name, size_t len, gears_type *out);
 
-/* Bytes of a value in DuckDB's vectors: 1, 2, 4, 8 or 16; 0 for VARCHAR and BLOB, which have no fixed width. */
+/* Bytes of a value in DuckDB's vectors: 1, 2, 4, 8 or 16; 0 for VARCHAR, BLOB and JSON, which have no fixed width. */
 GEARS_EXPORT size_t gears_cast_width(const gears_type *type);
 
 /* Whether a JSON string is read as JSON, quotes and all, not as its characters. */
-static inline bool gears_cast_reads_json(const gears_type *type) {
-    (void)type;
-    return false;
-}
+static inline bool gears_cast_reads_json(const gears_type *type) { return type->kind == GEARS_JSON; }
 
 /* Reads the `n` bytes at `s` and writes the value to `slot` in DuckDB's physical layout: BOOLEAN u8; DECIMAL i16 for
  * p <= 4, i32 <= 9, i64 <= 18, else hugeint; DATE i32 days since 1970; TIME and TIMESTAMP i64 microseconds; UUID a
- * hugeint with the top bit flipped. VARCHAR and BLOB are judged only, `slot` may be NULL. `slot` need not be aligned.
+ * hugeint with the top bit flipped. VARCHAR, BLOB and JSON are judged only, `slot` may be NULL. `slot` need not be aligned.
  * Returns false for a misfit, and then leaves `slot` as it was. NULL values are the caller's business. */
 GEARS_EXPORT bool gears_cast_value(const gears_type *type, const char *s, size_t n, void *slot);
 

@@ -136,6 +136,7 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(duckdb_logical_type, create_decimal_type, (uint8_t, uint8_t))                                                    \
     X(duckdb_logical_type, create_list_type, (duckdb_logical_type))                                                    \
     X(duckdb_logical_type, create_struct_type, (duckdb_logical_type *, const char **, idx_t))                          \
+    X(void, logical_type_set_alias, (duckdb_logical_type, const char *))                                               \
     X(void, destroy_logical_type, (duckdb_logical_type *))                                                             \
     X(idx_t, vector_size, (void))                                                                                      \
     X(idx_t, data_chunk_get_size, (duckdb_data_chunk))                                                                 \

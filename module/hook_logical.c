@@ -2,22 +2,7 @@
 #include <stdlib.h>
 
 #include "hook_type.h"
-
-static duckdb_logical_type plain_type(const gears_type *type) {
-    if (type->kind == GEARS_DECIMAL) return duckdb_create_decimal_type(type->precision, type->scale);
-    static const duckdb_type types[] = {
-        [GEARS_BOOLEAN] = DUCKDB_TYPE_BOOLEAN,     [GEARS_TINYINT] = DUCKDB_TYPE_TINYINT,
-        [GEARS_SMALLINT] = DUCKDB_TYPE_SMALLINT,   [GEARS_INTEGER] = DUCKDB_TYPE_INTEGER,
-        [GEARS_BIGINT] = DUCKDB_TYPE_BIGINT,       [GEARS_HUGEINT] = DUCKDB_TYPE_HUGEINT,
-        [GEARS_UTINYINT] = DUCKDB_TYPE_UTINYINT,   [GEARS_USMALLINT] = DUCKDB_TYPE_USMALLINT,
-        [GEARS_UINTEGER] = DUCKDB_TYPE_UINTEGER,   [GEARS_UBIGINT] = DUCKDB_TYPE_UBIGINT,
-        [GEARS_FLOAT] = DUCKDB_TYPE_FLOAT,         [GEARS_DOUBLE] = DUCKDB_TYPE_DOUBLE,
-        [GEARS_VARCHAR] = DUCKDB_TYPE_VARCHAR,     [GEARS_BLOB] = DUCKDB_TYPE_BLOB,
-        [GEARS_DATE] = DUCKDB_TYPE_DATE,           [GEARS_TIME] = DUCKDB_TYPE_TIME,
-        [GEARS_TIMESTAMP] = DUCKDB_TYPE_TIMESTAMP, [GEARS_UUID] = DUCKDB_TYPE_UUID,
-    };
-    return duckdb_create_logical_type(types[type->kind]);
-}
+#include "logical.h"
 
 static duckdb_logical_type list_type(const gears_hook_type *type) {
     duckdb_logical_type child = gears_hook_type_logical(type->children[0]);
@@ -44,5 +29,5 @@ duckdb_logical_type gears_hook_type_logical(const gears_hook_type *type) {
     case GEARS_HOOK_INTERVAL: return duckdb_create_logical_type(DUCKDB_TYPE_INTERVAL);
     case GEARS_HOOK_PLAIN: break;
     }
-    return plain_type(&type->plain);
+    return gears_logical_type(&type->plain);
 }

@@ -222,7 +222,7 @@ static void print_plain(text_buffer *b, const gears_type *type) {
         [GEARS_UBIGINT] = "UBIGINT",     [GEARS_FLOAT] = "FLOAT",         [GEARS_DOUBLE] = "DOUBLE",
         [GEARS_DECIMAL] = "DECIMAL",     [GEARS_DATE] = "DATE",           [GEARS_TIME] = "TIME",
         [GEARS_TIMESTAMP] = "TIMESTAMP", [GEARS_UUID] = "UUID",           [GEARS_VARCHAR] = "VARCHAR",
-        [GEARS_BLOB] = "BLOB",
+        [GEARS_BLOB] = "BLOB",           [GEARS_JSON] = "JSON",
     };
     append_text(b, names[type->kind]);
     if (type->kind != GEARS_DECIMAL) return;

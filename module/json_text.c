@@ -56,13 +56,25 @@ static int read_hex(const char *s, const char *end) {
     return value;
 }
 
+/* Behind "\u", whose digits are there; moves behind the character. False: half of a pair alone. */
+static bool read_unicode(const char **s, const char *end, unsigned *out) {
+    unsigned high = (unsigned)read_hex(*s, end);
+    *s += 4;
+    *out = high;
+    if (high < 0xD800 || high > 0xDFFF) return true;
+    if (high > 0xDBFF || end - *s < 6 || (*s)[0] != '\\' || (*s)[1] != 'u') return false;
+    unsigned low = (unsigned)read_hex(*s + 2, end);
+    *s += 6;
+    *out = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+    return low >= 0xDC00 && low <= 0xDFFF;
+}
+
 static bool skip_escape(gears_text *j) {
     if (j->at == j->end) return false;
     char c = *j->at++;
     if (c != 'u') return c != 0 && strchr("\"\\/bfnrt", c) != NULL;
-    if (read_hex(j->at, j->end) < 0) return false;
-    j->at += 4;
-    return true;
+    unsigned character;
+    return read_hex(j->at, j->end) >= 0 && read_unicode(&j->at, j->end, &character);
 }
 
 static bool skip_string(gears_text *j) {
@@ -176,19 +188,6 @@ static char *put_character(char *out, unsigned c) {
     }
     *out++ = (char)(0x80 | (c & 0x3F));
     return out;
-}
-
-/* Behind "\u", whose digits are there; moves behind the character. False: half of a pair alone. */
-static bool read_unicode(const char **s, const char *end, unsigned *out) {
-    unsigned high = (unsigned)read_hex(*s, end);
-    *s += 4;
-    *out = high;
-    if (high < 0xD800 || high > 0xDFFF) return true;
-    if (high > 0xDBFF || end - *s < 6 || (*s)[0] != '\\' || (*s)[1] != 'u') return false;
-    unsigned low = (unsigned)read_hex(*s + 2, end);
-    *s += 6;
-    *out = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-    return low >= 0xDC00 && low <= 0xDFFF;
 }
 
 bool gears_text_characters(gears_slice string, char *out, gears_slice *characters) {

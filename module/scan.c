@@ -18,6 +18,7 @@
 
 #include "elements.h"
 #include "lock.h"
+#include "logical.h"
 #include "read.h"
 #include "repeat.h"
 #include "shrink.h"
@@ -165,8 +166,7 @@ static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, si
         return true;
     }
     if (gears_cast_value(&t->column->type, bytes, length, t->data + s->rows * t->width)) {
-        if (t->column->type.kind == GEARS_VARCHAR || t->column->type.kind == GEARS_BLOB)
-            set_string(t, s->rows, bytes, length);
+        if (t->width == 0) set_string(t, s->rows, bytes, length);
         set_valid(t, s->rows);
         return true;
     }
@@ -946,22 +946,6 @@ static void scan_init(duckdb_init_info info) {
     duckdb_init_set_init_data(info, s, free_state);
 }
 
-static duckdb_logical_type logical_type(const gears_type *type) {
-    if (type->kind == GEARS_DECIMAL) return duckdb_create_decimal_type(type->precision, type->scale);
-    static const duckdb_type types[] = {
-        [GEARS_BOOLEAN] = DUCKDB_TYPE_BOOLEAN,     [GEARS_TINYINT] = DUCKDB_TYPE_TINYINT,
-        [GEARS_SMALLINT] = DUCKDB_TYPE_SMALLINT,   [GEARS_INTEGER] = DUCKDB_TYPE_INTEGER,
-        [GEARS_BIGINT] = DUCKDB_TYPE_BIGINT,       [GEARS_HUGEINT] = DUCKDB_TYPE_HUGEINT,
-        [GEARS_UTINYINT] = DUCKDB_TYPE_UTINYINT,   [GEARS_USMALLINT] = DUCKDB_TYPE_USMALLINT,
-        [GEARS_UINTEGER] = DUCKDB_TYPE_UINTEGER,   [GEARS_UBIGINT] = DUCKDB_TYPE_UBIGINT,
-        [GEARS_FLOAT] = DUCKDB_TYPE_FLOAT,         [GEARS_DOUBLE] = DUCKDB_TYPE_DOUBLE,
-        [GEARS_VARCHAR] = DUCKDB_TYPE_VARCHAR,     [GEARS_BLOB] = DUCKDB_TYPE_BLOB,
-        [GEARS_DATE] = DUCKDB_TYPE_DATE,           [GEARS_TIME] = DUCKDB_TYPE_TIME,
-        [GEARS_TIMESTAMP] = DUCKDB_TYPE_TIMESTAMP, [GEARS_UUID] = DUCKDB_TYPE_UUID,
-    };
-    return duckdb_create_logical_type(types[type->kind]);
-}
-
 static void add_result_column(duckdb_bind_info info, const char *name, duckdb_logical_type type) {
     duckdb_bind_add_result_column(info, name, type);
     duckdb_destroy_logical_type(&type);
@@ -978,7 +962,7 @@ static void scan_bind(duckdb_bind_info info) {
     thread_stage->scan_binds++;
     gears_scan_spec *spec = &thread_stage->scans[index];
     for (size_t i = 0; i < spec->column_count; i++)
-        add_result_column(info, spec->columns[i].name, logical_type(&spec->columns[i].type));
+        add_result_column(info, spec->columns[i].name, gears_logical_type(&spec->columns[i].type));
     if (spec->column_count == 0) add_result_column(info, NO_COLUMN, duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN));
     duckdb_bind_set_bind_data(info, spec, NULL);
 }

@@ -70,7 +70,8 @@ def canonical_hook_type(text: str) -> str | None:
 
 def hook_type_names() -> tuple[str, ...]:
     """What a hint lists."""
-    return (*readable_types(), "TIMESTAMPTZ", "INTERVAL", "T[]", "STRUCT(name T, …)")
+    plain = (name for name in readable_types() if name != "JSON")
+    return (*plain, "TIMESTAMPTZ", "INTERVAL", "T[]", "STRUCT(name T, …)")
 
 
 def quoted(name: str) -> str:
@@ -151,7 +152,7 @@ def _plain(tokens: _Tokens) -> Plain:
         words += token if token in "(),." else f" {token}"
     words = " ".join(words.upper().replace("( ", "(").replace(", ", ",").split())
     name = _BEYOND_COLUMNS.get(words) or canonical_type(words)
-    if name is None:
+    if name is None or name == "JSON":  # a JSON goes in as VARCHAR
         raise _NoTypeError
     return Plain(name)
 

@@ -23,6 +23,7 @@ _SPELLINGS = {
     "TIME": "TIME_WITHOUT_TIME_ZONE",
     "TIMESTAMP": "DATETIME TIMESTAMP_US TIMESTAMP_WITHOUT_TIME_ZONE",
     "UUID": "GUID",
+    "JSON": "",
 }
 _CANONICAL = {
     spelling.replace("_US", "\0").replace("_", " ").replace("\0", "_US"): name

@@ -12,7 +12,7 @@ import pytest
 
 from tests.native.conftest import FLAGS, MODULE, SANITIZE
 
-SOURCES = ("batch", "hook_type", "hook_logical", "cast")
+SOURCES = ("batch", "hook_type", "hook_logical", "logical", "cast", "json_text")
 
 # Values of each type as SQL over a row number i of 0 … 4,999; each is NULL where i % 7 = 3.
 VALUES = {

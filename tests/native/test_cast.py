@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import math
 import re
 import struct
@@ -104,6 +105,18 @@ def read_text(type: str, text: bytes) -> object:
         return MISFIT
 
 
+def no_constant(name: str) -> object:
+    raise ValueError(name)
+
+
+def read_json(type: str, text: bytes) -> object:
+    try:
+        json.dumps(json.loads(text.decode(), parse_constant=no_constant), ensure_ascii=False).encode()
+        return text.decode()
+    except ValueError:
+        return MISFIT
+
+
 REFERENCES: dict[str, Callable[[str, bytes], object]] = {
     **dict.fromkeys(INTEGERS, read_integer),
     **dict.fromkeys(DECIMALS, read_decimal),
@@ -115,6 +128,7 @@ REFERENCES: dict[str, Callable[[str, bytes], object]] = {
     "UUID": read_uuid,
     "VARCHAR": read_text,
     "BLOB": lambda type, text: text,
+    "JSON": read_json,
 }
 
 EDGES = """

@@ -28,6 +28,7 @@ COLUMNS = {
     "f": "BOOLEAN",
     "u": "UUID",
     "z": "BLOB",
+    "j": "JSON",
 }
 """`id` is in the key, the others are fields; `n` is never NULL."""
 
@@ -111,4 +112,7 @@ VALUES = {
     "u": "CASE WHEN i % 5 <> 0 THEN md5((i % 20)::VARCHAR)::UUID END",
     "z": """[NULL, '\\x00\\xFF\\xFE'::BLOB, ''::BLOB, '\\x0D\\x0A$-1\\x0D\\x0A'::BLOB, 'abc'::BLOB,
         '\\xC3'::BLOB][1 + i % 6]""",
+    "j": """CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN 'null' WHEN 2 THEN '"Zoë \\u0000 \\ud83d\\ude00"'
+        WHEN 3 THEN ' [1, 2.50, ' || i % 11 || '] ' WHEN 4 THEN (i % 5) || '.0e2'
+        ELSE '{"a": {"b": [' || i % 3 || ', null]}, "c": "x' || i % 4 || '"}' END""",
 }

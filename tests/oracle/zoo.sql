@@ -323,3 +323,23 @@ SELECT coalesce(h, ?) AS a, ? AS b, ? AS c FROM zoo WHERE s = ?
 
 -- with: {"k": 3}
 SELECT n + $k AS a, n * $k AS b FROM zoo ORDER BY n LIMIT 20
+
+-- JSON columns: kept as they are written, of DuckDB's type JSON
+
+SELECT n, j, typeof(j), j IS NULL, j::VARCHAR FROM zoo ORDER BY n LIMIT 30
+
+SELECT n, j->'a', j->>'c', j->'$.a.b[0]', j.c, json_type(j), json_extract(j, ['a', '$[2]']) FROM zoo
+
+SELECT j, count(*), min(n) FROM zoo GROUP BY j HAVING count(*) > 1 ORDER BY j
+
+SELECT DISTINCT j FROM zoo ORDER BY 1 DESC NULLS FIRST LIMIT 5
+
+SELECT min(j), max(j), count(j), count(DISTINCT j), max(j->>'c') FROM zoo
+
+SELECT j->>'c' AS k, sum((j->>'$.a.b[0]')::INTEGER) AS total, list(j ORDER BY n)[1] FROM zoo WHERE json_type(j) = 'OBJECT' GROUP BY k ORDER BY k
+
+SELECT n, (j::STRUCT(a STRUCT(b INTEGER[]), c VARCHAR)).a.b FROM zoo WHERE j->>'c' IS NOT NULL
+
+SELECT a.n, b.n FROM zoo a JOIN zoo b ON a.j = b.j WHERE a.n < 20 AND b.n BETWEEN 20 AND 100
+
+SELECT {'j': j, 'l': [j, NULL]} AS s FROM zoo WHERE n < 10

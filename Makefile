@@ -13,9 +13,16 @@ demo: $(VENV)/demo
 	$(BIN)/gearsql demo
 
 # Run the tests on real servers. One file: make test TESTS=tests/cli
-TESTS ?= tests
+# Those in TOGETHER have no clocks in them, and share the processors; the others run one after the other.
+TESTS ?=
+TOGETHER = tests/sql tests/plan tests/merge tests/oracle tests/write tests/dbapi tests/shard tests/native
 test: $(VENV)/dev
+ifeq ($(TESTS),)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TOGETHER)
+	$(BIN)/python -m pytest tests $(TOGETHER:%=--ignore=%)
+else
 	$(BIN)/python -m pytest $(TESTS)
+endif
 
 # What CI runs.
 check: lint types imports test

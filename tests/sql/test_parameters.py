@@ -28,7 +28,12 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+def shown(value: Any) -> str:
+    """A name that is the same in every process; that of a memoryview is its address."""
+    return repr(value.tobytes() if isinstance(value, memoryview) else value)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=shown)
 def test_value_and_type_are_those_of_duckdbs_client(value: Any) -> None:
     with duckdb.connect() as connection:
         expected = connection.execute("SELECT typeof($1), $1", [value]).fetchone()

@@ -1,4 +1,4 @@
-/* The keyspace scan as a DuckDB table function; see scan.h.
+/* The keyspace scan as a DuckDB table function, and its keys as rows; see scan.h and scan_parts.h.
  *
  * One call fills one chunk in one turn at the server lock: RM_Scan hands over key after key, and each wanted field is
  * cast straight into DuckDB's vector. What DuckDB does with the chunk then is the pause in which clients run.
@@ -13,79 +13,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 
-#include "elements.h"
 #include "lock.h"
 #include "logical.h"
-#include "read.h"
-#include "repeat.h"
-#include "shrink.h"
-#include "snapshot.h"
+#include "scan_parts.h"
 #include "stage_limits.h"
 
 /* The name of a scan's only column when a query reads none (count(*)): DuckDB knows no table without columns. */
 #define NO_COLUMN "gears_none"
 
-enum { MAX_PLACEHOLDERS = 256, MISFIT_SHOWN = 200, KEYS_PER_LOOK = 8 };
-
-/* A column that DuckDB wants in this execution, and where its values go in the chunk at hand. */
-typedef struct target {
-    const gears_column *column; /* NULL: DuckDB asked for a row to count, its value is never looked at */
-    idx_t position;             /* in the chunk */
-    size_t width;               /* bytes of a value in the vector */
-    duckdb_vector vector;
-    char *data;
-    uint64_t *validity; /* NULL until the chunk's first NULL */
-    gears_load *load;   /* in a snapshot's child: what long strings are appended to; else NULL */
-} target;
-
-typedef struct scan_state {
-    gears_stage *stage;
-    const gears_scan_spec *spec;
-    RedisModuleCtx *ctx;
-    RedisModuleScanCursor *cursor;
-    bool exhausted;
-    size_t target_count, field_count; /* the targets that read fields, or parts of elements, come first */
-    target *targets;
-
-    /* Keys that RM_Scan handed over when the chunk was full already; read first in the next turn. */
-    RedisModuleString **held;
-    size_t held_count, held_capacity;
-
-    /* Slot by slot (slots.h): the names of the slot at hand, and how far they were read. */
-    RedisModuleCallReply *names;
-    size_t names_at;
-    unsigned next_slot;
-    uint64_t listed_epoch;
-    gears_slot_state slots_now;
-
-    /* Keys may come twice: `repeat` knows which, where slots have tables of their own. Where all keys share one and it
-     * may be about to shrink, all names are known. */
-    bool repeats, begun, knows;
-    gears_repeat repeat;
-    gears_names known;
-
-    /* Of keys that are no hashes (read.h): the one at hand, and elements of it for which the chunk had no room. */
-    bool by_element;
-    gears_read reader;
-    gears_elements waiting;
-
-    /* The turn at hand. */
-    RedisModuleUser *user;
-    bool check_keys, failed;
-    long long now_ms; /* what has expired by then is gone */
-    size_t rows, capacity;
-    uint64_t seen, skipped, withheld, misfits; /* published when the turn ends: atomics cost too much for each key */
-    gears_slice captures[MAX_PLACEHOLDERS];
-
-    /* Of a snapshot: how the scan is ordered, and the load and page at hand, of the worker or of the child. */
-    gears_channel *channel;
-    gears_load *load;
-    gears_page *page;
-    bool ended;
-} scan_state;
+enum { MISFIT_SHOWN = 200 };
 
 static _Thread_local gears_stage *thread_stage;
 static _Thread_local RedisModuleCtx *thread_ctx;
@@ -124,7 +61,7 @@ static void append_string(target *t, size_t row, const char *bytes, size_t lengt
     value->pointer.ptr = (char *)(uintptr_t)at;
 }
 
-static void set_string(target *t, size_t row, const char *bytes, size_t length) {
+void gears_scan_set_string(target *t, size_t row, const char *bytes, size_t length) {
     if (t->load != NULL && length > sizeof((duckdb_string_t *)0)->inlined.bytes) {
         append_string(t, row, bytes, length);
         return;
@@ -166,7 +103,7 @@ static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, si
         return true;
     }
     if (gears_cast_value(&t->column->type, bytes, length, t->data + s->rows * t->width)) {
-        if (t->width == 0) set_string(t, s->rows, bytes, length);
+        if (t->width == 0) gears_scan_set_string(t, s->rows, bytes, length);
         set_valid(t, s->rows);
         return true;
     }
@@ -190,12 +127,12 @@ static bool put_field(scan_state *s, target *t, gears_slice key, RedisModuleStri
 }
 
 /* Of a field, or a part of an element; the others come from the key. */
-static bool is_field(const gears_column *column) {
+bool gears_scan_is_field(const gears_column *column) {
     return column != NULL && column->source != GEARS_SOURCE_KEY && column->source != GEARS_SOURCE_PLACEHOLDER;
 }
 
 /* An index beyond the columns is that of NO_COLUMN, or of a row's number. */
-static void set_target(scan_state *s, target *t, uint64_t index) {
+void gears_scan_set_target(scan_state *s, target *t, uint64_t index) {
     t->column = index < s->spec->column_count ? &s->spec->columns[index] : NULL;
     t->width = t->column ? gears_cast_width(&t->column->type) : 0; /* 0: a string */
 }
@@ -236,7 +173,7 @@ static bool put_row(scan_state *s, RedisModuleKey *key, gears_slice name) {
     return put_name(s, name);
 }
 
-static bool matches(scan_state *s, const char *bytes, size_t length) {
+bool gears_scan_matches(scan_state *s, const char *bytes, size_t length) {
     if (s->spec->is_template) return gears_pattern_capture(&s->spec->key_template, bytes, length, s->captures);
     return gears_pattern_glob(&s->spec->glob, bytes, length);
 }
@@ -288,7 +225,7 @@ static bool on_no_object(void *data, gears_slice text) {
 static void read_elements(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
     gears_read_begin(&s->reader, s->ctx, name, key);
     s->failed |= s->reader.failed;
-    if (s->reader.open || s->waiting.count > 0) matches(s, s->reader.name, s->reader.name_length);
+    if (s->reader.open || s->waiting.count > 0) gears_scan_matches(s, s->reader.name, s->reader.name_length);
 }
 
 /* The elements that wait for a chunk. False: the stage failed. */
@@ -320,10 +257,10 @@ static bool is_expired(const scan_state *s, RedisModuleKey *key) {
 
 /* One key: a row, rows of its elements, or not ours. RM_Scan may hand over a key that is logically expired: it is not a
  * row. */
-static void read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
+void gears_scan_read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
     size_t length;
     const char *bytes = RedisModule_StringPtrLen(name, &length);
-    if (!matches(s, bytes, length)) return;
+    if (!gears_scan_matches(s, bytes, length)) return;
     if (s->stage->only != NULL && !gears_slot_set_has(&s->stage->only->wanted, gears_slot_of(bytes, length))) return;
     if (RedisModule_KeyType(key) !=
         (s->by_element ? gears_read_keytype(s->spec->key_type) : REDISMODULE_KEYTYPE_HASH)) {
@@ -337,62 +274,18 @@ static void read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key
         s->rows++;
 }
 
-static void hold_key(scan_state *s, RedisModuleString *name) {
-    if (s->held_count == s->held_capacity) {
-        size_t capacity = s->held_capacity ? s->held_capacity * 2 : 64;
-        RedisModuleString **grown = realloc(s->held, capacity * sizeof *grown);
-        if (grown == NULL) {
-            gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
-            s->failed = true;
-            return;
-        }
-        s->held = grown;
-        s->held_capacity = capacity;
-    }
-    s->held[s->held_count++] = RedisModule_HoldString(NULL, name);
-}
-
-static bool is_known(scan_state *s, RedisModuleString *name) {
-    gears_name_added added = gears_names_add(&s->known, name);
-    if (added == GEARS_NAME_NO_MEMORY) {
-        gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
-        s->failed = true;
-    }
-    return added != GEARS_NAME_NEW;
-}
-
-/* Keys with elements are read when RM_Scan is not under way: a reader may call the server. */
-static bool has_elements(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
-    size_t length;
-    const char *bytes = RedisModule_StringPtrLen(name, &length);
-    return RedisModule_KeyType(key) == gears_read_keytype(s->spec->key_type) && matches(s, bytes, length);
-}
-
-/* RM_Scan's callback. It cannot be told to stop within a bucket, so keys beyond the chunk are held. */
-static void on_key(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *data) {
-    scan_state *s = data;
-    (void)ctx;
-    s->seen++;
-    if (s->failed || (s->repeat.looking && gears_repeat_has(&s->repeat, name))) return;
-    if (s->knows && is_known(s, name)) return;
-    if (s->rows == s->capacity || key == NULL || (s->by_element && has_elements(s, name, key)))
-        hold_key(s, name);
-    else
-        read_key(s, name, key);
-}
-
 /* Reads a key by its name, which is freed. It may be gone. */
-static void read_named(scan_state *s, RedisModuleString *name) {
+void gears_scan_read_named(scan_state *s, RedisModuleString *name) {
     RedisModuleKey *key = RedisModule_OpenKey(s->ctx, name, REDISMODULE_READ | REDISMODULE_OPEN_KEY_NOTOUCH);
     if (key != NULL) {
-        read_key(s, name, key);
+        gears_scan_read_key(s, name, key);
         RedisModule_CloseKey(key);
     }
     RedisModule_FreeString(NULL, name);
 }
 
 /* Reads on in the key at hand, which was read in part in the turns before. */
-static void read_open(scan_state *s) {
+void gears_scan_read_open(scan_state *s) {
     RedisModuleString *name = RedisModule_CreateString(NULL, s->reader.name, s->reader.name_length);
     RedisModuleKey *key = RedisModule_OpenKey(s->ctx, name, REDISMODULE_READ | REDISMODULE_OPEN_KEY_NOTOUCH);
     bool there = key != NULL && !is_expired(s, key) && may_read(s, name);
@@ -400,451 +293,6 @@ static void read_open(scan_state *s) {
     if (key != NULL) RedisModule_CloseKey(key);
     RedisModule_FreeString(NULL, name);
     s->failed |= s->reader.failed;
-}
-
-static void read_held(scan_state *s) {
-    while (s->held_count > 0 && s->rows < s->capacity && !s->failed && !s->reader.open) {
-        if (s->by_element && !gears_lock_may_stay()) return;
-        read_named(s, s->held[--s->held_count]);
-    }
-}
-
-/* ---- slot by slot --------------------------------------------------------------------------------------------- */
-
-static void fail_moved(scan_state *s, unsigned slot) {
-    gears_slot_set set = {{0}};
-    gears_slot_set_add(&set, slot, slot);
-    char *error = gears_slots_moved(&set);
-    gears_stage_fail(s->stage, "%s", error ? error : "GEARSMOVED");
-    free(error);
-    s->failed = true;
-}
-
-/* A slot that was half read in the turn before must be ours still, and not have been away. */
-static bool look_at_slots(scan_state *s) {
-    gears_slots *slots = s->stage->slots;
-    const char *problem = gears_slots_open(slots, s->ctx);
-    if (problem == NULL && slots->by_slot && !gears_slots_ask(s->ctx, &s->slots_now))
-        problem = "GEARSMOVED the server does not tell its slots";
-    if (problem != NULL) {
-        gears_stage_fail(s->stage, "%s", problem);
-        return false;
-    }
-    bool half_read = s->names != NULL || (slots->by_slot && s->reader.open);
-    if (!half_read || (gears_slot_set_has(&s->slots_now.owned, s->next_slot - 1) &&
-                       s->slots_now.epoch == s->listed_epoch && s->slots_now.primary))
-        return true;
-    fail_moved(s, s->next_slot - 1);
-    return false;
-}
-
-static void free_names(scan_state *s) {
-    if (s->names != NULL) RedisModule_FreeCallReply(s->names);
-    s->names = NULL;
-}
-
-static void read_names(scan_state *s) {
-    size_t count = RedisModule_CallReplyLength(s->names);
-    while (s->names_at < count && s->rows < s->capacity && !s->failed && !s->reader.open) {
-        if (s->names_at % KEYS_PER_LOOK == 0 && !gears_lock_may_stay()) return;
-        size_t length = 0;
-        RedisModuleCallReply *element = RedisModule_CallReplyArrayElement(s->names, s->names_at++);
-        const char *bytes = RedisModule_CallReplyStringPtr(element, &length);
-        s->seen++;
-        read_named(s, RedisModule_CreateString(NULL, bytes, length));
-    }
-    if (s->names_at == count) free_names(s);
-}
-
-/* List the next slot that is to be read and may be; those that may not are left. False: there is none. */
-static bool list_next_slot(scan_state *s) {
-    gears_slots *slots = s->stage->slots;
-    for (; s->next_slot < GEARS_SLOT_COUNT && !!gears_lock_may_stay(); s->next_slot++) {
-        if (!gears_slot_set_has(&slots->wanted, s->next_slot)) continue;
-        bool ours = s->slots_now.primary && gears_slot_set_has(&s->slots_now.owned, s->next_slot);
-        if (ours) s->names = gears_slots_keys(s->ctx, s->next_slot);
-        if (s->names == NULL) {
-            gears_slot_set_add(&slots->left, s->next_slot, s->next_slot);
-            continue;
-        }
-        s->next_slot++;
-        s->names_at = 0;
-        s->listed_epoch = s->slots_now.epoch;
-        return true;
-    }
-    return false;
-}
-
-static void run_turn_by_slot(scan_state *s) {
-    while (s->rows < s->capacity && !s->failed && !s->reader.open) {
-        if (s->names == NULL && !list_next_slot(s)) break;
-        read_names(s);
-        if (s->names != NULL) break;
-    }
-    s->exhausted = s->names == NULL && s->next_slot == GEARS_SLOT_COUNT && !s->reader.open;
-}
-
-/* ---- turns at the lock ---------------------------------------------------------------------------------------- */
-
-/* The one right that makes a look at each key needless: '~*' or '%R~*' for all keys. */
-static bool reads_all_keys(RedisModuleUser *user) {
-    if (RedisModule_GetModuleUserACLString == NULL) return false;
-    RedisModuleString *rules = RedisModule_GetModuleUserACLString(user);
-    if (rules == NULL) return false;
-    size_t length;
-    const char *text = RedisModule_StringPtrLen(rules, &length);
-    bool all = false;
-    for (const char *at = text; !all && (at = strstr(at, "~* ")) != NULL; at++) all = at == text || at[-1] == ' ';
-    /* A selector's rules stand in parentheses, and hold for its own commands only. */
-    if (memchr(text, '(', length) != NULL) all = false;
-    RedisModule_FreeString(NULL, rules);
-    return all;
-}
-
-static long long wall_clock_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Users change while we wait for the lock: a user that is gone ends the stage, new key patterns hold at once. */
-static bool begin_turn(scan_state *s) {
-    int flags = RedisModule_GetContextFlags(s->ctx);
-    bool is_replica = flags & REDISMODULE_CTX_FLAGS_SLAVE;
-    if ((s->stage->slots != NULL && is_replica) || (s->stage->on_replica && !is_replica)) {
-        gears_stage_fail(s->stage, "%s", is_replica ? GEARS_REPLICA : GEARS_PRIMARY);
-        return false;
-    }
-    if (flags & (REDISMODULE_CTX_FLAGS_LOADING | REDISMODULE_CTX_FLAGS_ASYNC_LOADING |
-                 REDISMODULE_CTX_FLAGS_REPLICA_IS_STALE | REDISMODULE_CTX_FLAGS_REPLICA_IS_CONNECTING)) {
-        gears_stage_fail(s->stage, "GEARSLOADING the server is loading its data, or is a replica without its primary");
-        return false;
-    }
-    RedisModuleString *name = RedisModule_CreateString(NULL, s->stage->user.data, s->stage->user.length);
-    s->user = RedisModule_GetModuleUserFromUserName(name);
-    RedisModule_FreeString(NULL, name);
-    if (s->user == NULL) {
-        gears_stage_fail(s->stage, "NOPERM the user was deleted");
-        return false;
-    }
-    s->check_keys = !reads_all_keys(s->user);
-    RedisModule_SelectDb(s->ctx, s->stage->database);
-    s->now_ms = wall_clock_ms();
-    atomic_store_explicit(&s->stage->keys_total, RedisModule_DbSize(s->ctx), memory_order_relaxed);
-    return s->stage->slots == NULL || look_at_slots(s);
-}
-
-/* RM_Scan until the chunk is full or the time is up, and then until a slot begins, unless that takes as long again. */
-static void scan_keys(scan_state *s) {
-    for (unsigned calls = 0; !s->failed && !s->exhausted; calls++) {
-        bool looks = s->repeat.ending || calls % KEYS_PER_LOOK == 0;
-        bool over = s->rows == s->capacity || s->reader.open || (looks && !gears_lock_may_stay());
-        if (over && !s->repeats) return;
-        if (over && !s->repeat.ending) gears_repeat_look(&s->repeat);
-        if (s->repeat.ending && (s->repeat.complete || gears_lock_held() >= 2 * gears_lock_slice_us)) return;
-        s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key, s);
-        if (s->by_element) read_held(s);
-    }
-}
-
-/* False: the table of all keys may have shrunk since the scan began. The next one will be ready for that. */
-static bool trust_table(scan_state *s) {
-    bool may_shrink = !s->repeats && !s->knows && gears_shrink_may(s->stage->database, RedisModule_DbSize(s->ctx));
-    if (may_shrink && s->begun) {
-        gears_stage_fail(s->stage, "GEARSSHRINK so many keys went during the scan that others may have come twice");
-        s->failed = true;
-        return false;
-    }
-    s->knows |= may_shrink;
-    s->begun = true;
-    return true;
-}
-
-static void run_turn(scan_state *s) {
-    if (s->reader.open) read_open(s);
-    if (s->reader.open || s->failed) return;
-    if (s->stage->slots != NULL && s->stage->slots->by_slot) {
-        run_turn_by_slot(s);
-        return;
-    }
-    s->repeats = (s->stage->slots != NULL || s->stage->only != NULL) && gears_repeat_applies();
-    if (s->repeats && !gears_repeat_begin(&s->repeat, s->ctx)) {
-        gears_slots_distrust();
-        fail_moved(s, s->repeat.slot);
-        return;
-    }
-    if (!trust_table(s)) return;
-    read_held(s);
-    scan_keys(s);
-    if (s->exhausted && s->held_count > 0) read_held(s);
-    if (s->repeats) gears_repeat_end(&s->repeat, s->ctx);
-}
-
-static void publish(scan_state *s, uint64_t locked) {
-    atomic_fetch_add_explicit(&s->stage->locked_us, locked, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->stage->keys_seen, s->seen, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->stage->keys_skipped, s->skipped, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->stage->keys_withheld, s->withheld, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->stage->misfits, s->misfits, memory_order_relaxed);
-    s->seen = s->skipped = s->withheld = s->misfits = 0;
-}
-
-static bool close_slots(gears_stage *stage, RedisModuleCtx *ctx) {
-    char *error = gears_slots_close(stage->slots, ctx);
-    if (error == NULL) return true;
-    gears_stage_fail(stage, "%s", error);
-    free(error);
-    return false;
-}
-
-/* No key is left to read; elements may wait. */
-static bool is_done(const scan_state *s) { return s->exhausted && s->held_count == 0 && !s->reader.open; }
-
-/* The last key was read in this very turn: what is true of the slots now was true of it. */
-static void end_scan(scan_state *s) {
-    gears_stage *stage = s->stage;
-    if (stage->slots == NULL || s->failed || !is_done(s)) return;
-    s->failed = !close_slots(stage, s->ctx);
-    stage->slots->open_scans--;
-}
-
-bool gears_scan_close(gears_stage *stage, RedisModuleCtx *ctx) {
-    if (stage->slots == NULL || stage->slots->open_scans == 0) return true;
-    if (!gears_lock_enter(ctx, &stage->cancelled)) return false;
-    bool stands = close_slots(stage, ctx);
-    gears_lock_leave(ctx);
-    return stands;
-}
-
-/* False: the stage is cancelled or has failed. Takes: turn, server lock. */
-static bool take_turn(scan_state *s) {
-    if (!gears_lock_enter(s->ctx, &s->stage->cancelled)) return false;
-    if (begin_turn(s)) {
-        run_turn(s);
-        end_scan(s);
-        RedisModule_FreeModuleUser(s->user);
-    } else {
-        s->failed = true;
-    }
-    uint64_t locked = gears_lock_held();
-    gears_lock_leave(s->ctx);
-    publish(s, locked);
-    return !s->failed;
-}
-
-/* ---- a snapshot ----------------------------------------------------------------------------------------------- */
-
-/* Where a target's values lie in a page: their bitmap, then they. Returns where the next target's begin. */
-static uint64_t place_in_page(const scan_state *s, const target *t, uint64_t at, uint64_t *values) {
-    uint64_t width = t->column == NULL ? 0 : t->width ? t->width : sizeof(duckdb_string_t);
-    *values = at + s->capacity / 8;
-    return (*values + width * s->capacity + 63) & ~(uint64_t)63;
-}
-
-enum { PAGE_HEAD = 64 };
-
-static uint64_t page_size(const scan_state *s) {
-    uint64_t at = PAGE_HEAD, values;
-    for (size_t i = 0; i < s->target_count; i++) at = place_in_page(s, &s->targets[i], at, &values);
-    return at;
-}
-
-/* Runs on: the child. */
-static void begin_page(scan_state *s) {
-    uint64_t start = gears_load_room(s->load, page_size(s), true), at = PAGE_HEAD, values;
-    if (s->page != NULL) s->page->rows = s->rows, s->page->next = start;
-    s->rows = 0;
-    if (start == 0) {
-        s->load->failed = true;
-        return;
-    }
-    char *page = (char *)s->load + start;
-    s->page = (gears_page *)(void *)page;
-    *s->page = (gears_page){0, 0};
-    for (size_t i = 0; i < s->target_count; i++) {
-        target *t = &s->targets[i];
-        t->validity = (uint64_t *)(void *)(page + at);
-        memset(t->validity, 0xff, s->capacity / 8);
-        at = place_in_page(s, t, at, &values);
-        t->data = page + values;
-        t->load = s->load;
-    }
-}
-
-/* As on_key. What a bucket has beyond a page goes to another one: a key held back might expire. Runs on: the child. */
-static void on_key_in_child(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *data) {
-    scan_state *s = data;
-    (void)ctx;
-    s->seen++;
-    if (s->rows == s->capacity && !s->load->failed) begin_page(s);
-    if (s->failed || s->load->failed) return;
-    if (key != NULL)
-        read_key(s, name, key);
-    else
-        read_named(s, RedisModule_HoldString(NULL, name));
-}
-
-/* Runs on: the child. */
-static void fill_load(void *scan, gears_load *load) {
-    enum { BUCKET = 32, MOST_KEYS = 100000, TEXT_BYTES = 1 << 20 };
-    scan_state *s = scan;
-    s->load = load;
-    s->page = NULL;
-    begin_page(s);
-    uint64_t most = load->used + TEXT_BYTES;
-    while (!s->exhausted && !s->failed && !load->failed && s->rows + BUCKET <= s->capacity && s->seen < MOST_KEYS &&
-           load->used < most)
-        s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key_in_child, s);
-    if (load->failed) gears_stage_fail(s->stage, "GEARSLIMIT a row is too large for a snapshot");
-    if (s->page != NULL) s->page->rows = s->rows;
-    load->seen = s->seen, load->skipped = s->skipped, load->withheld = s->withheld, load->misfits = s->misfits;
-    load->last = s->exhausted, load->failed |= s->failed;
-    s->seen = s->skipped = s->withheld = s->misfits = 0;
-}
-
-static void free_state(void *data);
-
-/* Runs on: the child. `context` is the scan that forked: what was true of its turn holds. */
-static void *open_in_child(void *context, unsigned scan, const uint32_t *columns, size_t count) {
-    const scan_state *from = context;
-    scan_state *s = calloc(1, sizeof *s);
-    if (s != NULL) s->targets = calloc(count + 1, sizeof *s->targets);
-    if (s == NULL || s->targets == NULL) return NULL;
-    s->stage = from->stage, s->ctx = from->ctx, s->user = from->user, s->check_keys = from->check_keys;
-    s->now_ms = from->now_ms, s->capacity = from->capacity;
-    s->spec = &s->stage->scans[scan];
-    s->cursor = RedisModule_ScanCursorCreate();
-    for (size_t i = 0; i < count; i++) set_target(s, &s->targets[s->target_count++], columns[i]);
-    while (s->field_count < count && is_field(s->targets[s->field_count].column)) s->field_count++;
-    return s;
-}
-
-static bool reads_elements(const gears_stage *stage) {
-    for (size_t i = 0; i < stage->scan_count; i++)
-        if (stage->scans[i].key_type != GEARS_KEYS_HASH) return true;
-    return false;
-}
-
-/* Once for a stage, so that all of its scans are of one moment. False: the stage was stopped, or has failed.
- * Takes: turn, server lock. */
-static bool choose_mode(scan_state *s) {
-    enum { NAP_NS = 2000000 };
-    const gears_snapshot_reader reader = {open_in_child, fill_load, free_state, s};
-    const struct timespec nap = {.tv_sec = 0, .tv_nsec = NAP_NS};
-    gears_stage *stage = s->stage;
-    uint64_t began = gears_lock_now();
-    if (reads_elements(stage)) {
-        gears_snapshot_refuse(stage, "keys that are no hashes are read in slices");
-        return stage->mode_chosen = true;
-    }
-    while (!stage->mode_chosen) {
-        if (!gears_lock_enter(s->ctx, &stage->cancelled)) return false;
-        const char *problem = NULL;
-        bool passes = false;
-        if (stage->slots != NULL) stage->slots->opened = false; /* what counts is the moment of the fork */
-        s->failed = !begin_turn(s);
-        if (!s->failed) {
-            problem = gears_snapshot_take(stage, s->ctx, &reader, &passes);
-            RedisModule_FreeModuleUser(s->user);
-        }
-        uint64_t locked = gears_lock_held();
-        gears_lock_leave(s->ctx);
-        publish(s, locked);
-        if (s->failed) return false;
-        bool waits = problem != NULL && passes && gears_lock_now() - began < (uint64_t)gears_snapshot_wait_ms * 1000;
-        stage->mode_chosen = !waits;
-        if (waits)
-            nanosleep(&nap, NULL);
-        else if (problem != NULL)
-            gears_snapshot_refuse(stage, problem);
-    }
-    return true;
-}
-
-/* A later scan would have no child to read from: one that begins again and again is not counted before. */
-static bool is_last_order(const gears_stage *stage) {
-    return stage->scan_starts >= stage->scan_binds && strcasestr(stage->sql, "recursive") == NULL;
-}
-
-static bool order(scan_state *s) {
-    uint32_t *columns = calloc(s->target_count + 1, sizeof *columns);
-    if (columns == NULL) return false;
-    for (size_t i = 0; i < s->target_count; i++) {
-        const gears_column *column = s->targets[i].column;
-        columns[i] = column != NULL ? (uint32_t)(column - s->spec->columns) : UINT32_MAX;
-    }
-    unsigned scan = (unsigned)(s->spec - s->stage->scans);
-    s->stage->scan_starts++;
-    s->channel = gears_snapshot_order(s->stage, scan, columns, s->target_count, is_last_order(s->stage));
-    free(columns);
-    return s->channel != NULL;
-}
-
-static void copy_strings(const scan_state *s, target *t, const duckdb_string_t *from, const uint64_t *validity) {
-    for (size_t row = 0; row < s->rows; row++) {
-        if (!(validity[row / 64] >> (row % 64) & 1)) continue;
-        uint32_t length = from[row].inlined.length;
-        if (length <= sizeof from->inlined.bytes)
-            ((duckdb_string_t *)(void *)t->data)[row] = from[row];
-        else
-            set_string(t, row, (const char *)s->load + (uintptr_t)from[row].pointer.ptr, length);
-    }
-}
-
-static bool has_nulls(const uint64_t *validity, size_t rows) {
-    for (size_t word = 0; word < rows / 64; word++)
-        if (~validity[word]) return true;
-    return rows % 64 && (~validity[rows / 64] & (((uint64_t)1 << rows % 64) - 1));
-}
-
-static void copy_page(scan_state *s) {
-    uint64_t at = PAGE_HEAD, values;
-    const char *page = (const char *)s->page;
-    s->rows = s->page->rows;
-    for (size_t i = 0; i < s->target_count; i++) {
-        target *t = &s->targets[i];
-        const uint64_t *validity = (const uint64_t *)(const void *)(page + at);
-        at = place_in_page(s, t, at, &values);
-        if (t->column == NULL) continue;
-        if (has_nulls(validity, s->rows)) {
-            duckdb_vector_ensure_validity_writable(t->vector);
-            memcpy(duckdb_vector_get_validity(t->vector), validity, (s->rows + 63) / 64 * sizeof *validity);
-        }
-        if (t->width > 0)
-            memcpy(t->data, page + values, s->rows * t->width);
-        else
-            copy_strings(s, t, (const duckdb_string_t *)(const void *)(page + values), validity);
-    }
-}
-
-/* The next load of the child's. False: the stage was stopped, or has failed. */
-static bool next_load(scan_state *s) {
-    enum { FIRST_PAGE = (sizeof(gears_load) + 63) / 64 * 64 };
-    if (s->channel == NULL && !order(s)) return false;
-    s->load = gears_snapshot_await(s->stage, s->channel);
-    if (s->load == NULL) return false;
-    s->seen = s->load->seen, s->skipped = s->load->skipped, s->withheld = s->load->withheld;
-    s->misfits = s->load->misfits;
-    publish(s, 0);
-    s->ended = s->load->last;
-    if (s->load->failed) gears_snapshot_fail(s->stage);
-    s->page = (gears_page *)(void *)((char *)s->load + FIRST_PAGE);
-    return !s->load->failed;
-}
-
-/* The chunk is a page. False: as above. */
-static bool take_page(scan_state *s) {
-    while (s->rows == 0) {
-        if (s->page == NULL && s->ended) break;
-        if (s->page == NULL && !next_load(s)) return false;
-        copy_page(s);
-        uint64_t next = s->page->next;
-        s->page = next ? (gears_page *)(void *)((char *)s->load + next) : NULL;
-        if (s->page != NULL) continue;
-        gears_snapshot_took(s->stage, s->channel);
-        if (s->ended) gears_snapshot_drop(s->stage, s->channel), s->channel = NULL;
-    }
-    return true;
 }
 
 /* ---- the table function --------------------------------------------------------------------------------------- */
@@ -863,8 +311,8 @@ static void aim_at_chunk(scan_state *s, duckdb_data_chunk chunk) {
 /* Until there is a row, or no more. False: the stage is cancelled or has failed. */
 static bool take_turns(scan_state *s) {
     if (!put_waiting(s)) return false;
-    while (s->rows == 0 && !is_done(s))
-        if (!take_turn(s)) return false;
+    while (s->rows == 0 && !gears_scan_is_done(s))
+        if (!gears_scan_take_turn(s)) return false;
     return true;
 }
 
@@ -872,7 +320,8 @@ static void scan_function(duckdb_function_info info, duckdb_data_chunk chunk) {
     scan_state *s = duckdb_function_get_init_data(info);
     uint64_t started = gears_lock_now();
     aim_at_chunk(s, chunk);
-    if (!(s->stage->mode_chosen || choose_mode(s)) || !(s->stage->snapshot ? take_page(s) : take_turns(s))) {
+    if (!(s->stage->mode_chosen || gears_scan_choose_mode(s)) ||
+        !(s->stage->snapshot ? gears_scan_take_page(s) : take_turns(s))) {
         duckdb_function_set_error(info, "the scan was stopped");
         return;
     }
@@ -884,11 +333,11 @@ static void scan_function(duckdb_function_info info, duckdb_data_chunk chunk) {
     duckdb_data_chunk_set_size(chunk, s->rows);
 }
 
-static void free_state(void *data) {
+void gears_scan_free(void *data) {
     scan_state *s = data;
     if (s->channel != NULL) gears_snapshot_drop(s->stage, s->channel);
     while (s->held_count > 0) RedisModule_FreeString(NULL, s->held[--s->held_count]);
-    free_names(s);
+    gears_scan_free_names(s);
     gears_repeat_free(&s->repeat);
     gears_names_clear(&s->known);
     gears_read_free(&s->reader);
@@ -902,8 +351,8 @@ static void free_state(void *data) {
 static void add_target(scan_state *s, duckdb_init_info info, idx_t position, bool fields) {
     idx_t index = duckdb_init_get_column_index(info, position);
     target *t = &s->targets[s->target_count];
-    set_target(s, t, index);
-    if (is_field(t->column) != fields) return;
+    gears_scan_set_target(s, t, index);
+    if (gears_scan_is_field(t->column) != fields) return;
     t->position = position;
     s->target_count++;
 }
@@ -943,7 +392,7 @@ static void scan_init(duckdb_init_info info) {
     s->by_element = s->spec->key_type != GEARS_KEYS_HASH;
     if (s->by_element && !open_reader(s)) duckdb_init_set_error(info, "out of memory");
     duckdb_init_set_max_threads(info, 1);
-    duckdb_init_set_init_data(info, s, free_state);
+    duckdb_init_set_init_data(info, s, gears_scan_free);
 }
 
 static void add_result_column(duckdb_bind_info info, const char *name, duckdb_logical_type type) {

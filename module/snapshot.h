@@ -38,7 +38,7 @@ typedef struct gears_load {
     uint64_t last, failed;                     /* flags; failed: the child's stage->error says why */
 } gears_load;
 
-/* What a scan is to the child; scan.c's. Runs on: the child. */
+/* What a scan is to the child; scan_snapshot.c's. Runs on: the child. */
 typedef struct gears_snapshot_reader {
     void *(*open)(void *context, unsigned scan, const uint32_t *columns, size_t count); /* NULL: out of memory */
     void (*fill)(void *scan, gears_load *load);

@@ -1,0 +1,102 @@
+/* What the files of scans share. scan.c is the table function, and makes rows of keys; scan_turn.c finds the keys, in turns
+ * at the server lock; scan_snapshot.c has a child find them. */
+#ifndef GEARS_SCAN_PARTS_H
+#define GEARS_SCAN_PARTS_H
+
+#include "elements.h"
+#include "names.h"
+#include "read.h"
+#include "repeat.h"
+#include "snapshot.h"
+
+enum { MAX_PLACEHOLDERS = 256 };
+
+/* A column that DuckDB wants in this execution, and where its values go in the chunk at hand. */
+typedef struct target {
+    const gears_column *column; /* NULL: DuckDB asked for a row to count, its value is never looked at */
+    idx_t position;             /* in the chunk */
+    size_t width;               /* bytes of a value in the vector */
+    duckdb_vector vector;
+    char *data;
+    uint64_t *validity; /* NULL until the chunk's first NULL */
+    gears_load *load;   /* in a snapshot's child: what long strings are appended to; else NULL */
+} target;
+
+typedef struct scan_state {
+    gears_stage *stage;
+    const gears_scan_spec *spec;
+    RedisModuleCtx *ctx;
+    RedisModuleScanCursor *cursor;
+    bool exhausted;
+    size_t target_count, field_count; /* the targets that read fields, or parts of elements, come first */
+    target *targets;
+
+    /* Keys that RM_Scan handed over when the chunk was full already; read first in the next turn. */
+    RedisModuleString **held;
+    size_t held_count, held_capacity;
+
+    /* Slot by slot (slots.h): the names of the slot at hand, and how far they were read. */
+    RedisModuleCallReply *names;
+    size_t names_at;
+    unsigned next_slot;
+    uint64_t listed_epoch;
+    gears_slot_state slots_now;
+
+    /* Keys may come twice: `repeat` knows which, where slots have tables of their own. Where all keys share one and it
+     * may be about to shrink, all names are known. */
+    bool repeats, begun, knows;
+    gears_repeat repeat;
+    gears_names known;
+
+    /* Of keys that are no hashes (read.h): the one at hand, and elements of it for which the chunk had no room. */
+    bool by_element;
+    gears_read reader;
+    gears_elements waiting;
+
+    /* The turn at hand. */
+    RedisModuleUser *user;
+    bool check_keys, failed;
+    long long now_ms; /* what has expired by then is gone */
+    size_t rows, capacity;
+    uint64_t seen, skipped, withheld, misfits; /* published when the turn ends: atomics cost too much for each key */
+    gears_slice captures[MAX_PLACEHOLDERS];
+
+    /* Of a snapshot: how the scan is ordered, and the load and page at hand, of the worker or of the child. */
+    gears_channel *channel;
+    gears_load *load;
+    gears_page *page;
+    bool ended;
+} scan_state;
+
+/* ---- scan.c: keys into rows. Runs on: worker threads, within a turn; the child -------------------------------- */
+
+bool gears_scan_is_field(const gears_column *column);
+void gears_scan_set_target(scan_state *s, target *t, uint64_t index);
+void gears_scan_set_string(target *t, size_t row, const char *bytes, size_t length);
+bool gears_scan_matches(scan_state *s, const char *bytes, size_t length);
+void gears_scan_read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key);
+void gears_scan_read_named(scan_state *s, RedisModuleString *name);
+void gears_scan_read_open(scan_state *s);
+void gears_scan_free(void *data);
+
+/* ---- scan_turn.c. Runs on: worker threads --------------------------------------------------------------------- */
+
+/* Rows until the chunk is full or the turn is over. False: the stage is cancelled or has failed. Takes: turn, server lock. */
+bool gears_scan_take_turn(scan_state *s);
+/* No key is left to read; elements may wait. */
+bool gears_scan_is_done(const scan_state *s);
+/* The user and the time of a turn. False: the stage has failed. Holds: turn, server lock. */
+bool gears_scan_begin_turn(scan_state *s);
+/* Add the turn's counts to the stage's. */
+void gears_scan_publish(scan_state *s, uint64_t locked);
+void gears_scan_free_names(scan_state *s);
+
+/* ---- scan_snapshot.c. Runs on: worker threads ----------------------------------------------------------------- */
+
+/* Once for a stage, so that all of its scans are of one moment. False: the stage was stopped, or has failed.
+ * Takes: turn, server lock. */
+bool gears_scan_choose_mode(scan_state *s);
+/* The chunk is a page. False: as above. */
+bool gears_scan_take_page(scan_state *s);
+
+#endif

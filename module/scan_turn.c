@@ -1,0 +1,287 @@
+/* A scan's turns at the server lock: which keys each reads, all or slot by slot; see scan_parts.h. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lock.h"
+#include "scan.h"
+#include "scan_parts.h"
+#include "shrink.h"
+
+enum { KEYS_PER_LOOK = 8 };
+
+/* ---- keys beyond the chunk ------------------------------------------------------------------------------------ */
+
+static void hold_key(scan_state *s, RedisModuleString *name) {
+    if (s->held_count == s->held_capacity) {
+        size_t capacity = s->held_capacity ? s->held_capacity * 2 : 64;
+        RedisModuleString **grown = realloc(s->held, capacity * sizeof *grown);
+        if (grown == NULL) {
+            gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
+            s->failed = true;
+            return;
+        }
+        s->held = grown;
+        s->held_capacity = capacity;
+    }
+    s->held[s->held_count++] = RedisModule_HoldString(NULL, name);
+}
+
+static bool is_known(scan_state *s, RedisModuleString *name) {
+    gears_name_added added = gears_names_add(&s->known, name);
+    if (added == GEARS_NAME_NO_MEMORY) {
+        gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
+        s->failed = true;
+    }
+    return added != GEARS_NAME_NEW;
+}
+
+/* Keys with elements are read when RM_Scan is not under way: a reader may call the server. */
+static bool has_elements(scan_state *s, RedisModuleString *name, RedisModuleKey *key) {
+    size_t length;
+    const char *bytes = RedisModule_StringPtrLen(name, &length);
+    return RedisModule_KeyType(key) == gears_read_keytype(s->spec->key_type) && gears_scan_matches(s, bytes, length);
+}
+
+/* RM_Scan's callback. It cannot be told to stop within a bucket, so keys beyond the chunk are held. */
+static void on_key(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *data) {
+    scan_state *s = data;
+    (void)ctx;
+    s->seen++;
+    if (s->failed || (s->repeat.looking && gears_repeat_has(&s->repeat, name))) return;
+    if (s->knows && is_known(s, name)) return;
+    if (s->rows == s->capacity || key == NULL || (s->by_element && has_elements(s, name, key)))
+        hold_key(s, name);
+    else
+        gears_scan_read_key(s, name, key);
+}
+
+static void read_held(scan_state *s) {
+    while (s->held_count > 0 && s->rows < s->capacity && !s->failed && !s->reader.open) {
+        if (s->by_element && !gears_lock_may_stay()) return;
+        gears_scan_read_named(s, s->held[--s->held_count]);
+    }
+}
+
+/* ---- slot by slot --------------------------------------------------------------------------------------------- */
+
+static void fail_moved(scan_state *s, unsigned slot) {
+    gears_slot_set set = {{0}};
+    gears_slot_set_add(&set, slot, slot);
+    char *error = gears_slots_moved(&set);
+    gears_stage_fail(s->stage, "%s", error ? error : "GEARSMOVED");
+    free(error);
+    s->failed = true;
+}
+
+/* A slot that was half read in the turn before must be ours still, and not have been away. */
+static bool look_at_slots(scan_state *s) {
+    gears_slots *slots = s->stage->slots;
+    const char *problem = gears_slots_open(slots, s->ctx);
+    if (problem == NULL && slots->by_slot && !gears_slots_ask(s->ctx, &s->slots_now))
+        problem = "GEARSMOVED the server does not tell its slots";
+    if (problem != NULL) {
+        gears_stage_fail(s->stage, "%s", problem);
+        return false;
+    }
+    bool half_read = s->names != NULL || (slots->by_slot && s->reader.open);
+    if (!half_read || (gears_slot_set_has(&s->slots_now.owned, s->next_slot - 1) &&
+                       s->slots_now.epoch == s->listed_epoch && s->slots_now.primary))
+        return true;
+    fail_moved(s, s->next_slot - 1);
+    return false;
+}
+
+void gears_scan_free_names(scan_state *s) {
+    if (s->names != NULL) RedisModule_FreeCallReply(s->names);
+    s->names = NULL;
+}
+
+static void read_names(scan_state *s) {
+    size_t count = RedisModule_CallReplyLength(s->names);
+    while (s->names_at < count && s->rows < s->capacity && !s->failed && !s->reader.open) {
+        if (s->names_at % KEYS_PER_LOOK == 0 && !gears_lock_may_stay()) return;
+        size_t length = 0;
+        RedisModuleCallReply *element = RedisModule_CallReplyArrayElement(s->names, s->names_at++);
+        const char *bytes = RedisModule_CallReplyStringPtr(element, &length);
+        s->seen++;
+        gears_scan_read_named(s, RedisModule_CreateString(NULL, bytes, length));
+    }
+    if (s->names_at == count) gears_scan_free_names(s);
+}
+
+/* List the next slot that is to be read and may be; those that may not are left. False: there is none. */
+static bool list_next_slot(scan_state *s) {
+    gears_slots *slots = s->stage->slots;
+    for (; s->next_slot < GEARS_SLOT_COUNT && !!gears_lock_may_stay(); s->next_slot++) {
+        if (!gears_slot_set_has(&slots->wanted, s->next_slot)) continue;
+        bool ours = s->slots_now.primary && gears_slot_set_has(&s->slots_now.owned, s->next_slot);
+        if (ours) s->names = gears_slots_keys(s->ctx, s->next_slot);
+        if (s->names == NULL) {
+            gears_slot_set_add(&slots->left, s->next_slot, s->next_slot);
+            continue;
+        }
+        s->next_slot++;
+        s->names_at = 0;
+        s->listed_epoch = s->slots_now.epoch;
+        return true;
+    }
+    return false;
+}
+
+static void run_turn_by_slot(scan_state *s) {
+    while (s->rows < s->capacity && !s->failed && !s->reader.open) {
+        if (s->names == NULL && !list_next_slot(s)) break;
+        read_names(s);
+        if (s->names != NULL) break;
+    }
+    s->exhausted = s->names == NULL && s->next_slot == GEARS_SLOT_COUNT && !s->reader.open;
+}
+
+/* ---- turns at the lock ---------------------------------------------------------------------------------------- */
+
+/* The one right that makes a look at each key needless: '~*' or '%R~*' for all keys. */
+static bool reads_all_keys(RedisModuleUser *user) {
+    if (RedisModule_GetModuleUserACLString == NULL) return false;
+    RedisModuleString *rules = RedisModule_GetModuleUserACLString(user);
+    if (rules == NULL) return false;
+    size_t length;
+    const char *text = RedisModule_StringPtrLen(rules, &length);
+    bool all = false;
+    for (const char *at = text; !all && (at = strstr(at, "~* ")) != NULL; at++) all = at == text || at[-1] == ' ';
+    /* A selector's rules stand in parentheses, and hold for its own commands only. */
+    if (memchr(text, '(', length) != NULL) all = false;
+    RedisModule_FreeString(NULL, rules);
+    return all;
+}
+
+static long long wall_clock_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Users change while we wait for the lock: a user that is gone ends the stage, new key patterns hold at once. */
+bool gears_scan_begin_turn(scan_state *s) {
+    int flags = RedisModule_GetContextFlags(s->ctx);
+    bool is_replica = flags & REDISMODULE_CTX_FLAGS_SLAVE;
+    if ((s->stage->slots != NULL && is_replica) || (s->stage->on_replica && !is_replica)) {
+        gears_stage_fail(s->stage, "%s", is_replica ? GEARS_REPLICA : GEARS_PRIMARY);
+        return false;
+    }
+    if (flags & (REDISMODULE_CTX_FLAGS_LOADING | REDISMODULE_CTX_FLAGS_ASYNC_LOADING |
+                 REDISMODULE_CTX_FLAGS_REPLICA_IS_STALE | REDISMODULE_CTX_FLAGS_REPLICA_IS_CONNECTING)) {
+        gears_stage_fail(s->stage, "GEARSLOADING the server is loading its data, or is a replica without its primary");
+        return false;
+    }
+    RedisModuleString *name = RedisModule_CreateString(NULL, s->stage->user.data, s->stage->user.length);
+    s->user = RedisModule_GetModuleUserFromUserName(name);
+    RedisModule_FreeString(NULL, name);
+    if (s->user == NULL) {
+        gears_stage_fail(s->stage, "NOPERM the user was deleted");
+        return false;
+    }
+    s->check_keys = !reads_all_keys(s->user);
+    RedisModule_SelectDb(s->ctx, s->stage->database);
+    s->now_ms = wall_clock_ms();
+    atomic_store_explicit(&s->stage->keys_total, RedisModule_DbSize(s->ctx), memory_order_relaxed);
+    return s->stage->slots == NULL || look_at_slots(s);
+}
+
+/* RM_Scan until the chunk is full or the time is up, and then until a slot begins, unless that takes as long again. */
+static void scan_keys(scan_state *s) {
+    for (unsigned calls = 0; !s->failed && !s->exhausted; calls++) {
+        bool looks = s->repeat.ending || calls % KEYS_PER_LOOK == 0;
+        bool over = s->rows == s->capacity || s->reader.open || (looks && !gears_lock_may_stay());
+        if (over && !s->repeats) return;
+        if (over && !s->repeat.ending) gears_repeat_look(&s->repeat);
+        if (s->repeat.ending && (s->repeat.complete || gears_lock_held() >= 2 * gears_lock_slice_us)) return;
+        s->exhausted = !RedisModule_Scan(s->ctx, s->cursor, on_key, s);
+        if (s->by_element) read_held(s);
+    }
+}
+
+/* False: the table of all keys may have shrunk since the scan began. The next one will be ready for that. */
+static bool trust_table(scan_state *s) {
+    bool may_shrink = !s->repeats && !s->knows && gears_shrink_may(s->stage->database, RedisModule_DbSize(s->ctx));
+    if (may_shrink && s->begun) {
+        gears_stage_fail(s->stage, "GEARSSHRINK so many keys went during the scan that others may have come twice");
+        s->failed = true;
+        return false;
+    }
+    s->knows |= may_shrink;
+    s->begun = true;
+    return true;
+}
+
+static void run_turn(scan_state *s) {
+    if (s->reader.open) gears_scan_read_open(s);
+    if (s->reader.open || s->failed) return;
+    if (s->stage->slots != NULL && s->stage->slots->by_slot) {
+        run_turn_by_slot(s);
+        return;
+    }
+    s->repeats = (s->stage->slots != NULL || s->stage->only != NULL) && gears_repeat_applies();
+    if (s->repeats && !gears_repeat_begin(&s->repeat, s->ctx)) {
+        gears_slots_distrust();
+        fail_moved(s, s->repeat.slot);
+        return;
+    }
+    if (!trust_table(s)) return;
+    read_held(s);
+    scan_keys(s);
+    if (s->exhausted && s->held_count > 0) read_held(s);
+    if (s->repeats) gears_repeat_end(&s->repeat, s->ctx);
+}
+
+void gears_scan_publish(scan_state *s, uint64_t locked) {
+    atomic_fetch_add_explicit(&s->stage->locked_us, locked, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->keys_seen, s->seen, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->keys_skipped, s->skipped, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->keys_withheld, s->withheld, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->misfits, s->misfits, memory_order_relaxed);
+    s->seen = s->skipped = s->withheld = s->misfits = 0;
+}
+
+static bool close_slots(gears_stage *stage, RedisModuleCtx *ctx) {
+    char *error = gears_slots_close(stage->slots, ctx);
+    if (error == NULL) return true;
+    gears_stage_fail(stage, "%s", error);
+    free(error);
+    return false;
+}
+
+/* No key is left to read; elements may wait. */
+bool gears_scan_is_done(const scan_state *s) { return s->exhausted && s->held_count == 0 && !s->reader.open; }
+
+/* The last key was read in this very turn: what is true of the slots now was true of it. */
+static void end_scan(scan_state *s) {
+    gears_stage *stage = s->stage;
+    if (stage->slots == NULL || s->failed || !gears_scan_is_done(s)) return;
+    s->failed = !close_slots(stage, s->ctx);
+    stage->slots->open_scans--;
+}
+
+bool gears_scan_close(gears_stage *stage, RedisModuleCtx *ctx) {
+    if (stage->slots == NULL || stage->slots->open_scans == 0) return true;
+    if (!gears_lock_enter(ctx, &stage->cancelled)) return false;
+    bool stands = close_slots(stage, ctx);
+    gears_lock_leave(ctx);
+    return stands;
+}
+
+/* False: the stage is cancelled or has failed. Takes: turn, server lock. */
+bool gears_scan_take_turn(scan_state *s) {
+    if (!gears_lock_enter(s->ctx, &s->stage->cancelled)) return false;
+    if (gears_scan_begin_turn(s)) {
+        run_turn(s);
+        end_scan(s);
+        RedisModule_FreeModuleUser(s->user);
+    } else {
+        s->failed = true;
+    }
+    uint64_t locked = gears_lock_held();
+    gears_lock_leave(s->ctx);
+    gears_scan_publish(s, locked);
+    return !s->failed;
+}

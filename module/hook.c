@@ -2,16 +2,20 @@
  *
  * Hooks of one isolation share a session. Its key is the user and either the session's name or the hashes of the
  * functions: so two users never share one, and one user's queries with the same functions do. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "hook_parts.h"
 
-enum { MAX_ERROR = 64 << 10 };
+enum { MAX_ERROR = 64 << 10, MAX_CLOSING = 64 };
 
 bool gears_hook_execute = true;
+
+static atomic_uint closing; /* threads that end the hooks of cancelled stages */
 
 /* ---- texts ---------------------------------------------------------------------------------------------------- */
 
@@ -226,24 +230,62 @@ static void end(gears_hooks *h, const gears_hook_group *group) {
     atomic_fetch_add_explicit(&h->stage->hook_nulls, nulls, memory_order_relaxed);
 }
 
+static void end_all(gears_hooks *h) {
+    for (size_t i = 0; i < GEARS_HOOK_GROUPS; i++)
+        if (h->groups[i].begun) end(h, &h->groups[i]);
+}
+
 static void free_hooks(gears_hooks *h) {
+    if (h->locked != NULL) gears_session_unlock(h->locked);
+    for (size_t i = 0; i < GEARS_HOOK_GROUPS; i++)
+        if (h->groups[i].session != NULL) gears_session_release(h->groups[i].session);
     free(h->answer);
     free(h->error);
     free(h->numbers);
     free(h);
 }
 
+static void close_left(gears_hooks *h) {
+    gears_stage *stage = h->stage;
+    stage->left = true;
+    if (h->locked != NULL) gears_session_drain(h->locked);
+    end_all(h);
+    free_hooks(h);
+    gears_stage_release(stage);
+    atomic_fetch_sub(&closing, 1);
+}
+
+/* Runs on: a thread of its own. */
+static void *close_behind(void *data) {
+    prctl(PR_SET_NAME, "gearsql-end");
+    close_left(data);
+    return NULL;
+}
+
+/* Nobody waits for a cancelled stage, but its sessions have to be told, and may be at work still. */
+static void close_cancelled(gears_hooks *h) {
+    pthread_t thread;
+    pthread_attr_t attributes;
+    gears_stage *stage = h->stage;
+    gears_session_fail_cancelled(stage); /* the thread does not write it */
+    gears_stage_retain(stage);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    bool started = atomic_fetch_add(&closing, 1) < MAX_CLOSING && !gears_session_stopping() &&
+                   pthread_create(&thread, &attributes, close_behind, h) == 0;
+    pthread_attr_destroy(&attributes);
+    if (!started) close_left(h);
+}
+
 void gears_hook_close(gears_stage *stage) {
     gears_hooks *h = stage->running;
     if (h == NULL) return;
     gears_hook_call_set(NULL);
-    stage->ending = true;
-    for (size_t i = 0; i < GEARS_HOOK_GROUPS; i++)
-        if (h->groups[i].begun) end(h, &h->groups[i]);
-    if (h->locked != NULL) gears_session_unlock(h->locked);
-    for (size_t i = 0; i < GEARS_HOOK_GROUPS; i++)
-        if (h->groups[i].session != NULL) gears_session_release(h->groups[i].session);
     stage->running = NULL;
-    stage->ending = false;
-    free_hooks(h);
+    stage->ending = true;
+    if (!atomic_load(&stage->cancelled)) end_all(h);
+    if (atomic_load(&stage->cancelled))
+        close_cancelled(h);
+    else
+        free_hooks(h);
 }

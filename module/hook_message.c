@@ -16,8 +16,10 @@ static char *payload_of(gears_session *session) {
     return (char *)gears_session_mailbox(session) + GEARS_MAILBOX_HEADER;
 }
 
+/* A session that still works on a message keeps its lock: gears_hook_close sees to it. */
 static void unlock(gears_hooks *h) {
-    if (h->locked != NULL) gears_session_unlock(h->locked);
+    if (h->locked == NULL || gears_session_unanswered(h->locked)) return;
+    gears_session_unlock(h->locked);
     h->locked = NULL;
 }
 

@@ -49,23 +49,35 @@ void gears_session_release(gears_session *session);
 /* Exclusive use for one exchange; false with the stage failed (cancelled, session lost). The payload of the mailbox
  * may be written after. Whoever waits gets its turn in the order of asking. Runs on: worker thread.
  *
- * While stage->ending is set, lock and exchange do not look at stage->cancelled, so that END reaches a session of a
- * cancelled stage, and the deadline is 2 s. unlock is right after a failed exchange, too. */
+ * While stage->left is set, lock and exchange do not look at stage->cancelled, so that END reaches a session of a
+ * cancelled stage; while stage->ending is, the deadline is 2 s. unlock is right after a failed exchange, too, but for
+ * one that was left unanswered. */
 bool gears_session_lock(gears_session *session, gears_stage *stage);
 void gears_session_unlock(gears_session *session);
 gears_mailbox *gears_session_mailbox(gears_session *session);
 
 /* Give the turn to the session and wait until it comes back: true. False with the stage failed and the session
- * abandoned: the deadline passed (GEARSHOOKTIME), the session died (GEARSHOOKDIED), or the stage was cancelled.
- * A cancelled exchange waits 200 ms for the answer (2 s if other stages share the session) before it gives it up.
+ * abandoned: the deadline passed (GEARSHOOKTIME) or the session died (GEARSHOOKDIED). False as well, within 10 ms,
+ * when the stage was cancelled: then the session may be at work still (unanswered), and drain is to come before unlock.
  * `function` is whom the errors name. mailbox->size is what is sent; what came back is checked against the mailbox's
  * size, and written to *size and *kind: read these, not the mailbox's, which a hostile process may change at any time.
  * Holds no lock of the server and no GIL. Runs on: worker thread, between lock and unlock. */
 bool gears_session_exchange(gears_session *session, gears_stage *stage, const char *function, uint32_t *kind,
                             uint64_t *size);
 
+/* Whether the session still works on an exchange that a cancelled stage left. Between lock and unlock. */
+bool gears_session_unanswered(gears_session *session);
+/* Wait for that answer, which nobody wants, for 50 ms (2 s if other stages share the session), then abandon the
+ * session. Not on the stage's worker: nobody waits for a cancelled query. Between lock and unlock. */
+void gears_session_drain(gears_session *session);
+
 /* The session broke the format: nobody gets it any more. stage->error is the caller's. Between lock and unlock. */
 void gears_session_abandon(gears_session *session);
+
+/* Whether the server shuts down: then nobody waits for anything. */
+bool gears_session_stopping(void);
+/* Set the error of a stage that was cancelled, or that the server's end ends. */
+void gears_session_fail_cancelled(gears_stage *stage);
 
 /* For INFO and STATUS: no lock. */
 size_t gears_session_count(void);

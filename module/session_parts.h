@@ -32,6 +32,7 @@ struct gears_session {
     bool busy;                                         /* under mutex */
     gears_session_waiter *first_waiter, **last_waiter; /* under mutex */
     uint64_t largest;                                  /* message since the last lock; by whoever has the turn */
+    bool unanswered;                                   /* by whoever has the turn: the last exchange was left */
 
     /* A thread's. */
     char problem[200]; /* what main() died of; written before mailbox->ended */
@@ -43,8 +44,6 @@ struct gears_session {
 void gears_session_unref(gears_session *session);
 /* Take it out of the table and end it, if it is still there. Any thread. Takes: the table's mutex. */
 void gears_session_drop(gears_session *session);
-bool gears_session_stopping(void);
-void gears_session_fail_cancelled(gears_stage *stage);
 /* True if nobody will ever answer there. */
 bool gears_session_is_dead(gears_session *session);
 

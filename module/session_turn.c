@@ -13,7 +13,7 @@
 #include "lock.h"
 #include "session_parts.h"
 
-enum { STEP_MS = 50, GRACE_MS = 200, SHARED_GRACE_MS = 2000, ENDING_MS = 2000 };
+enum { STEP_MS = 10, GRACE_MS = 50, SHARED_GRACE_MS = 2000, ENDING_MS = 2000 };
 #define KEPT_BYTES ((uint64_t)16 << 20)
 
 /* Shared memory, so no FUTEX_PRIVATE_FLAG. */
@@ -30,8 +30,7 @@ void gears_mailbox_wake(gears_mailbox *mailbox) {
 gears_mailbox *gears_session_mailbox(gears_session *session) { return session->mailbox; }
 
 static bool is_cancelled(gears_stage *stage) {
-    return gears_session_stopping() ||
-           (!stage->ending && atomic_load_explicit(&stage->cancelled, memory_order_relaxed));
+    return gears_session_stopping() || (!stage->left && atomic_load_explicit(&stage->cancelled, memory_order_relaxed));
 }
 
 void gears_session_fail_cancelled(gears_stage *stage) {
@@ -118,24 +117,14 @@ void gears_session_unlock(gears_session *session) {
 
 typedef enum { ANSWERED, LATE, DIED, CANCELLED } outcome;
 
-/* How long, in microseconds, the answer to a cancelled stage is waited for before the session is given up: longer if other
- * stages would lose theirs with it. */
-static uint64_t grace_of(gears_session *session) {
-    if (gears_session_stopping()) return 0;
-    return (atomic_load(&session->users) > 1 ? SHARED_GRACE_MS : GRACE_MS) * 1000;
-}
-
+/* Until the deadline, or until `stage` is cancelled; NULL: nobody can cancel any more. */
 static outcome wait_for_turn(gears_session *session, gears_stage *stage, uint64_t deadline) {
     gears_mailbox *mailbox = session->mailbox;
-    bool cancelled = false;
     while (atomic_load(&mailbox->turn) != GEARS_TURN_SERVER) {
         uint64_t now = gears_lock_now();
-        if (!cancelled && is_cancelled(stage)) {
-            cancelled = true;
-            if (now + grace_of(session) < deadline) deadline = now + grace_of(session);
-        }
+        if (stage != NULL ? is_cancelled(stage) : gears_session_stopping()) return CANCELLED;
         if (gears_session_is_dead(session)) return DIED;
-        if (now >= deadline) return cancelled ? CANCELLED : LATE;
+        if (now >= deadline) return LATE;
         uint64_t left = (deadline - now + 999) / 1000;
         futex_wait(&mailbox->turn, GEARS_TURN_SESSION, left < STEP_MS ? (unsigned)left : STEP_MS);
     }
@@ -207,8 +196,21 @@ bool gears_session_exchange(gears_session *session, gears_stage *stage, const ch
         fail_late(stage, function, milliseconds);
     else
         gears_session_fail_cancelled(stage);
-    if (!answered || !is_between_calls(*kind)) gears_session_abandon(session);
+    session->unanswered = what == CANCELLED && !gears_session_stopping();
+    if (!session->unanswered && (!answered || !is_between_calls(*kind))) gears_session_abandon(session);
     return false;
+}
+
+bool gears_session_unanswered(gears_session *session) { return session->unanswered; }
+
+/* Longer if other stages would lose theirs with the session. */
+void gears_session_drain(gears_session *session) {
+    uint64_t grace_ms = atomic_load(&session->users) > 1 ? SHARED_GRACE_MS : GRACE_MS;
+    if (!session->unanswered) return;
+    session->unanswered = false;
+    if (wait_for_turn(session, NULL, gears_lock_now() + grace_ms * 1000) != ANSWERED ||
+        !is_between_calls(*(volatile uint32_t *)&session->mailbox->kind))
+        gears_session_abandon(session);
 }
 
 void gears_session_abandon(gears_session *session) { gears_session_drop(session); }

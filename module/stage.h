@@ -103,7 +103,8 @@ typedef struct gears_stage {
     bool is_check;                   /* of a definition: in the session of the user's checks */
     char shard[48];                  /* who this server is, for hooks */
     struct gears_hooks *running;     /* worker only: hook.c's */
-    bool ending;                     /* worker only: sessions hear of the end even if the stage is cancelled */
+    bool ending;                     /* worker only: its sessions hear of the end, and are answered nothing */
+    bool left;                       /* its hooks' only: the worker has left it to a thread that ends its hooks */
     uint64_t started_us, started_ms; /* monotonic; of the calendar */
     gears_limits limits;             /* main thread, before it is queued */
     bool once;                       /* ONCE: no second stage of this id */

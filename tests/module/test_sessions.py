@@ -118,10 +118,13 @@ def is_alive(pid: int) -> bool:
 class Query(threading.Thread):
     """A query that runs beside the test, on its own connection."""
 
-    def __init__(self, server: Cluster, hook: Hook, session: str = "", parameter: str = "") -> None:
+    def __init__(
+        self, server: Cluster, hook: Hook, session: str = "", parameter: str = "", stage: str = "q"
+    ) -> None:
         super().__init__(daemon=True)
         self.outcome: object = None
-        self._words = hook_words(f"SELECT {hook.call}(0{parameter})", [hook], session=session)
+        self.stage = stage
+        self._words = hook_words(f"SELECT {hook.call}(0{parameter})", [hook], session=session, stage=stage)
         self._server = server
         self.start()
 
@@ -344,6 +347,24 @@ def test_a_cancelled_query_leaves_the_session_to_the_others() -> None:
         assert "GEARS" not in second.result()
         assert counts(client) == (1, 0, 0)
         first.join(SECONDS)
+
+
+@pytest.mark.parametrize("which", ["the one at work", "the one that waits"])
+def test_a_cancelled_stage_is_gone_while_its_session_works_on(which: str) -> None:
+    with one() as (server, client):
+        hook = sleeper(client)
+        first = Query(server, hook, "", ", 1.5", stage="first")
+        wait_for(lambda: status(client)["stages_running"], 1)
+        time.sleep(0.3)
+        second = Query(server, hook, "", ", 0.1", stage="second")
+        wait_for(lambda: status(client)["stages_running"], 2)
+        time.sleep(0.1)
+        cancelled, other = (first, second) if which == "the one at work" else (second, first)
+        client.execute_command("GEARSQL.CANCEL", cancelled.stage)
+        assert cancelled.result() == "GEARSCANCELLED by GEARSQL.CANCEL"
+        assert status(client)["stages_running"] == 1, "the other has not had its answer yet"
+        assert "GEARS" not in other.result()
+        assert counts(client) == (1, 0, 0)
 
 
 def oldest_stage(client: redis.Redis) -> int:

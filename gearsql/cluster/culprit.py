@@ -38,7 +38,7 @@ def _key(error: HookError, stage: Stage, sought: ShardStage) -> str | None:
     seconds = SECONDS if left is None else min(SECONDS, left)
     try:
         for shard in stage.shards.all:
-            if stage.shards.connection(shard).name == error.shard:
+            if stage.shards.reader_name(shard) == error.shard:
                 batches = ask_shard(stage.shards, shard, sought, seconds, stage.session)
                 return next((key for batch in batches for key in batch.column(0).to_pylist()), None)
     except Error:

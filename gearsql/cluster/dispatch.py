@@ -108,12 +108,13 @@ def _by_slots(
 def ask_shard(
     shards: Shards, shard: Shard, stage: ShardStage, timeout: float | None = None, session: str = ""
 ) -> list[pa.RecordBatch]:
-    """Return what a stage ships from one shard alone, whatever its slots."""
+    """Return what a stage ships from one shard, or from its replica that read last, whatever the slots."""
     stage_id = shards.control.new_stage_id()
 
     def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
-        connection.send(execute_words(stage_id, stage, session))
-        yield from _batches(_StageAnswer(connection, stage_id, StageStats()))
+        reader = shards.reader(shard)
+        reader.send(execute_words(stage_id, stage, session, replica=reader is not connection))
+        yield from _batches(_StageAnswer(reader, stage_id, StageStats()))
 
     return list(gather(shards, read, timeout, [shard]))
 

@@ -11,6 +11,7 @@ from gearsql.cluster.control import ShardProgress
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.stats import StageStats
 from gearsql.cluster.status import parse_status
+from gearsql.cluster.topology import Shard
 from gearsql.errors import Error
 
 Progress = Callable[[int, int], None]
@@ -59,18 +60,25 @@ def _poll(
     stats: StageStats,
     stop: Event,
 ) -> None:
-    connections: list[ShardConnection] = []
+    opened: dict[str, ShardConnection] = {}
     try:
         while not stop.wait(POLL_SECONDS):
-            connections = connections or [shards.open(shard) for shard in shards.all]
-            parts = _progress(connections, query_id, stats)
+            parts = _progress([_reader(shards, shard, opened) for shard in shards.all], query_id, stats)
             if not stop.is_set():
                 tell(parts)
     except Error:
         return
     finally:
-        for connection in connections:
+        for connection in opened.values():
             connection.close()
+
+
+def _reader(shards: Shards, shard: Shard, opened: dict[str, ShardConnection]) -> ShardConnection:
+    """Return the connection to whoever answers for the shard now: that may be a replica."""
+    name = shards.reader_name(shard)
+    if name not in opened:
+        opened[name] = shards.open_reader(shard)
+    return opened[name]
 
 
 def _progress(connections: list[ShardConnection], query_id: str, stats: StageStats) -> list[ShardProgress]:

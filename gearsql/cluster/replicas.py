@@ -52,7 +52,7 @@ def choose(shards: Shards, shard: Shard, primary: ShardConnection, wanted: SlotS
     if wanted & ~slot_set(before.spans):
         raise moved(wanted & ~slot_set(before.spans))
     if before.moving:
-        return _primary(shards, primary, before, "its slots are on the move")
+        return _primary(shards, shard, primary, before, "its slots are on the move")
     offset = int(_replication(primary)["master_repl_offset"])
     candidates = sorted(
         _candidates(shards, replicas_of_own(nodes, shard.host)), key=lambda candidate: -candidate.offset
@@ -68,7 +68,7 @@ def choose(shards: Shards, shard: Shard, primary: ShardConnection, wanted: SlotS
             )
             return Chosen(candidate.connection, True, before, note)
     why = "it has no replica that can be used" if not candidates else "its replicas lag behind"
-    return _primary(shards, primary, before, why)
+    return _primary(shards, shard, primary, before, why)
 
 
 def alone(shards: Shards) -> str:
@@ -78,11 +78,12 @@ def alone(shards: Shards) -> str:
     return "replicas are read in a cluster only: the server was read itself"
 
 
-def _primary(shards: Shards, primary: ShardConnection, before: View, why: str) -> Chosen:
+def _primary(shards: Shards, shard: Shard, primary: ShardConnection, before: View, why: str) -> Chosen:
     if shards.read_from == "replica-only":
         raise ShardError(
             f"{primary.name} is not read: {why}", shard=primary.name, hint="read_from='replica' reads it then"
         )
+    shards.reads(shard, None)
     return Chosen(primary, False, before, f"{primary.name} was read itself: {why}")
 
 

@@ -36,7 +36,8 @@ class Shards:
         """
         self.read_from = read_from
         self._replicas: dict[tuple[str, int], ShardConnection] = {}
-        self._reading: dict[Shard, ShardConnection] = {}
+        # Who answers for a shard in its primary's place, or did so last.
+        self._reading: dict[Shard, tuple[str, int]] = {}
         self.acl = acl
         self._endpoint = Endpoint(url, options or {}, timeout)
         self._connections: dict[Shard, ShardConnection] = {}
@@ -66,7 +67,13 @@ class Shards:
         self._silent -= {shard.name for shard in found}
 
     def require_still(self, waited_for: Collection[Shard]) -> None:
-        """Raise SlotsMovedError if another server took one's place; asks servers that are not waited for."""
+        """Raise SlotsMovedError if another server took one's place; asks servers that are not waited for.
+
+        A replica that is waited for has to answer itself (ShardUnreachableError): nobody may take its place.
+        """
+        for shard in waited_for:
+            if shard in self._reading:
+                self.open_reader(shard).close()
         seed = self._seed(waited_for)
         if seed is None:
             return
@@ -114,14 +121,33 @@ class Shards:
             kept = self._replicas[host, port] = self._endpoint.open(host, port, REPLICA_SECONDS)
         return kept
 
-    def reads(self, shard: Shard, replica: ShardConnection) -> None:
-        """Note that a replica answers for a shard, until the shard is asked to stop."""
-        self._reading[shard] = replica
+    def reads(self, shard: Shard, replica: ShardConnection | None) -> None:
+        """Note which replica answers for a shard; None: the shard does so itself."""
+        self._reading.pop(shard, None)
+        for end, kept in self._replicas.items():
+            if kept is replica:
+                self._reading[shard] = end
+
+    def reader(self, shard: Shard) -> ShardConnection:
+        """Return the kept connection to whoever answers for a shard, or did so last."""
+        end = self._reading.get(shard)
+        return self.replica(*end) if end else self.connection(shard)
+
+    def open_reader(self, shard: Shard) -> ShardConnection:
+        """Return a further connection to whoever answers for a shard; the caller closes it."""
+        end = self._reading.get(shard)
+        return self._endpoint.open(*end, REPLICA_SECONDS) if end else self.open(shard)
 
     def stop_reading(self, shard: Shard) -> None:
         """Close the connection to the replica that answers for a shard, which ends its stage."""
-        if (replica := self._reading.pop(shard, None)) is not None:
-            replica.close()
+        end = self._reading.get(shard)
+        if end is not None and end in self._replicas:
+            self._replicas[end].close()
+
+    def reader_name(self, shard: Shard) -> str:
+        """Return what connections to whoever answers for a shard are called."""
+        host, port = self._reading.get(shard) or (shard.host, shard.port)
+        return f"{host}:{port}" if port else self._endpoint.name
 
     def owner(self, key: bytes) -> ShardConnection:
         """Return the connection to the shard that serves `key`."""
@@ -146,7 +172,6 @@ class Shards:
             connection.close()
         self._connections.clear()
         self._replicas.clear()
-        self._reading.clear()
 
     def _first_seed(self) -> ShardConnection:
         # To ask a stopped server again costs its whole time.

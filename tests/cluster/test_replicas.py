@@ -14,9 +14,11 @@ import redis
 from redis.crc import key_slot
 
 import gearsql
+from gearsql.cluster.control import ShardProgress
 from gearsql.dbapi import Connection
 from gearsql.embedded import Cluster
-from gearsql.errors import DataReplacedError, ShardError
+from gearsql.errors import DataReplacedError, HookError, ShardError
+from gearsql.plan.stages import ReadFrom
 from tests.module.raw import Scan, execute_words
 
 ROWS = 3000
@@ -89,6 +91,73 @@ def test_a_paused_replica_is_left_out_and_its_primary_answers(
             strict.execute(COUNT)
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+SLOW = """CREATE OR REPLACE FUNCTION slow(n BIGINT) RETURNS BIGINT LANGUAGE python AS $$
+import time
+time.sleep(0.002)
+if n == 77:
+    raise ValueError("seventy-seven")
+return n$$"""
+SUM = 'SELECT count(*), sum(slow(n + 78)) - 78 * count(*) FROM "row:*"'
+
+
+@pytest.fixture
+def slow(replicated: Cluster, connection: Connection) -> Iterator[Connection]:
+    connection.execute(SLOW)
+    deadline = time.monotonic() + 10
+    while any(told(replicated, i)["gearsql_functions"] == 0 for i in range(3)):
+        assert time.monotonic() < deadline
+    yield connection
+    connection.execute("DROP FUNCTION slow")
+
+
+def test_progress_and_the_key_of_an_error_come_from_the_replicas(
+    replicated: Cluster, slow: Connection
+) -> None:
+    heard: list[tuple[ShardProgress, ...]] = []
+    cursor = slow.cursor()
+    cursor.shard_progress = heard.append
+    assert cursor.execute(SUM).fetchall() == RIGHT
+    replicas = {f"127.0.0.1:{port}" for port in replicated.replica_ports}
+    at_work = [parts for parts in heard if any(part.rows for part in parts)]
+    assert at_work and {part.shard for part in at_work[-1]} == replicas
+    with pytest.raises(HookError, match="for key 'row:77'") as raised:
+        slow.execute('SELECT sum(slow(n)) FROM "row:*"')
+    assert raised.value.key == b"row:77" and raised.value.shard in replicas
+
+
+@pytest.mark.parametrize("wish", ["replica", "replica-only"])
+def test_a_replica_that_stops_under_a_query_is_given_up(
+    replicated: Cluster, slow: Connection, wish: ReadFrom
+) -> None:
+    with (
+        redis.Redis(port=replicated.replica_ports[2]) as client,
+        gearsql.connect(replicated.url, read_from=wish, timeout=60) as own,
+    ):
+        pid, cursor, caught = client.info("server")["process_id"], own.cursor(), []
+
+        def work() -> None:
+            try:
+                cursor.execute(SUM)
+            except ShardError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        while not client.info("gearsql")["gearsql_stages_running"]:
+            time.sleep(0.01)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            thread.join(30)
+            assert not thread.is_alive()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        if wish == "replica":
+            assert cursor.fetchall() == RIGHT
+            assert any("was read itself" in note for note in notes(cursor))
+        else:
+            assert "is not read: it has no replica" in str(caught[0])
 
 
 def test_a_replica_without_its_primary_is_not_read(replicated: Cluster, connection: Connection) -> None:

@@ -210,11 +210,14 @@ _STORED = {
     "USMALLINT": pa.uint16(),
     "UINTEGER": pa.uint32(),
     "UBIGINT": pa.uint64(),
+    "UHUGEINT": pa.binary(16),
     "FLOAT": pa.float32(),
     "DOUBLE": pa.float64(),
     "DATE": pa.date32(),
     "TIME": pa.time64("us"),
     "TIMESTAMP": pa.timestamp("us"),
+    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", "UTC"),
+    "INTERVAL": pa.month_day_nano_interval(),
     "UUID": pa.binary(16),
 }
 
@@ -232,9 +235,9 @@ def _finish(type: str, values: pa.Array, cells: pa.Buffer, valid: pa.Buffer) -> 
             return stored.cast(pa.bool_())
         case "UUID":
             return pa.ExtensionArray.from_storage(pa.uuid(), stored)
-        case "HUGEINT":
+        case "HUGEINT" | "UHUGEINT":
             # DuckDB's own name for its 128-bit integers: no Arrow type holds all of them.
-            return pa.ExtensionArray.from_storage(pa.opaque(stored.type, "hugeint", "DuckDB"), stored)
+            return pa.ExtensionArray.from_storage(pa.opaque(stored.type, type.lower(), "DuckDB"), stored)
     return stored
 
 

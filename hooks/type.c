@@ -20,6 +20,7 @@ static const struct {
     {"USMALLINT", HOOKS_USMALLINT, 2},
     {"UINTEGER", HOOKS_UINTEGER, 4},
     {"UBIGINT", HOOKS_UBIGINT, 8},
+    {"UHUGEINT", HOOKS_UHUGEINT, 16},
     {"FLOAT", HOOKS_FLOAT, 4},
     {"DOUBLE", HOOKS_DOUBLE, 8},
     {"DATE", HOOKS_DATE, 4},

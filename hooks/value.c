@@ -86,6 +86,11 @@ static PyObject *integer_object(int128 number) {
     return join(PyLong_FromLongLong((int64_t)(number >> 64)), (uint64_t)number);
 }
 
+static PyObject *get_uhugeint(const unsigned char *cell) {
+    unsigned __int128 number = (unsigned __int128)load(cell, 16);
+    return join(PyLong_FromUnsignedLongLong((uint64_t)(number >> 64)), (uint64_t)number);
+}
+
 /* An exact int, or NULL with TypeError. What is like an int without being one (numpy's) comes by __index__. */
 static PyObject *whole(const hooks_type *type, PyObject *value) {
     if (PyLong_CheckExact(value)) return Py_NewRef(value);
@@ -132,6 +137,23 @@ static int put_integer(const hooks_type *type, PyObject *value, unsigned char *c
     if (!fits) return beyond(type, value);
     store(cell, type->width, number);
     return 0;
+}
+
+static int put_uhugeint(const hooks_type *type, PyObject *value, unsigned char *cell) {
+    PyObject *exact = whole(type, value), *bits = PyLong_FromLong(64);
+    PyObject *high = exact && bits ? PyNumber_Rshift(exact, bits) : NULL;
+    uint64_t parts[2] = {0, 0};
+    int done = high ? 0 : -1;
+    if (high) {
+        parts[0] = PyLong_AsUnsignedLongLongMask(exact);
+        parts[1] = PyLong_AsUnsignedLongLong(high);
+        if (PyErr_Occurred()) done = PyErr_ExceptionMatches(PyExc_OverflowError) ? beyond(type, value) : -1;
+    }
+    if (done == 0) memcpy(cell, parts, sizeof parts);
+    Py_XDECREF(high);
+    Py_XDECREF(bits);
+    Py_XDECREF(exact);
+    return done;
 }
 
 static int put_boolean(const hooks_type *type, PyObject *value, unsigned char *cell) {
@@ -354,6 +376,7 @@ PyObject *hooks_value_get(hooks_state *state, const hooks_type *type, const unsi
     case HOOKS_USMALLINT: return PyLong_FromLong((uint16_t)load(cell, 2));
     case HOOKS_UINTEGER: return PyLong_FromLongLong((uint32_t)load(cell, 4));
     case HOOKS_UBIGINT: return PyLong_FromUnsignedLongLong((uint64_t)load(cell, 8));
+    case HOOKS_UHUGEINT: return get_uhugeint(cell);
     case HOOKS_FLOAT:
     case HOOKS_DOUBLE: return get_real(type, cell);
     case HOOKS_DATE: return hooks_value_get_date(state, (int32_t)load(cell, 4));
@@ -373,6 +396,7 @@ PyObject *hooks_value_get(hooks_state *state, const hooks_type *type, const unsi
 int hooks_value_put(hooks_state *state, const hooks_type *type, PyObject *value, unsigned char *cell) {
     switch (type->kind) {
     case HOOKS_BOOLEAN: return put_boolean(type, value, cell);
+    case HOOKS_UHUGEINT: return put_uhugeint(type, value, cell);
     case HOOKS_FLOAT:
     case HOOKS_DOUBLE: return put_real(type, value, cell);
     case HOOKS_DATE: return hooks_value_put_date(state, type, value, cell);

@@ -109,7 +109,6 @@ static void check_decimals(reader *r, const gears_hook_type *type, const char *c
 }
 
 static void check_cells(reader *r, const gears_hook_type *type, char *cells, const uint64_t *words, idx_t rows) {
-    if (type->shape == GEARS_HOOK_TIMESTAMPTZ) check_timestamps(r, cells, words, rows);
     if (type->shape != GEARS_HOOK_PLAIN) return;
     switch (type->plain.kind) {
     case GEARS_BOOLEAN: check_booleans(r, (uint8_t *)cells, words, rows); break;
@@ -118,7 +117,8 @@ static void check_cells(reader *r, const gears_hook_type *type, char *cells, con
         check_range(r, cells, 4, words, rows, FIRST_DAY, LAST_DAY, "a DATE is outside of the years 1 to 9999");
         break;
     case GEARS_TIME: check_range(r, cells, 8, words, rows, 0, US_OF_DAY, "a TIME is outside of a day"); break;
-    case GEARS_TIMESTAMP: check_timestamps(r, cells, words, rows); break;
+    case GEARS_TIMESTAMP:
+    case GEARS_TIMESTAMPTZ: check_timestamps(r, cells, words, rows); break;
     default: break;
     }
 }

@@ -12,13 +12,18 @@ static const struct {
     const char *name;
     uint8_t width;
 } KINDS[] = {
-    [GEARS_BOOLEAN] = {"BOOLEAN", 1},     [GEARS_TINYINT] = {"TINYINT", 1},     [GEARS_SMALLINT] = {"SMALLINT", 2},
-    [GEARS_INTEGER] = {"INTEGER", 4},     [GEARS_BIGINT] = {"BIGINT", 8},       [GEARS_HUGEINT] = {"HUGEINT", 16},
-    [GEARS_UTINYINT] = {"UTINYINT", 1},   [GEARS_USMALLINT] = {"USMALLINT", 2}, [GEARS_UINTEGER] = {"UINTEGER", 4},
-    [GEARS_UBIGINT] = {"UBIGINT", 8},     [GEARS_FLOAT] = {"FLOAT", 4},         [GEARS_DOUBLE] = {"DOUBLE", 8},
-    [GEARS_DECIMAL] = {"DECIMAL", 0},     [GEARS_DATE] = {"DATE", 4},           [GEARS_TIME] = {"TIME", 8},
-    [GEARS_TIMESTAMP] = {"TIMESTAMP", 8}, [GEARS_UUID] = {"UUID", 16},          [GEARS_VARCHAR] = {"VARCHAR", 0},
-    [GEARS_BLOB] = {"BLOB", 0},           [GEARS_JSON] = {"JSON", 0},
+    [GEARS_BOOLEAN] = {"BOOLEAN", 1},     [GEARS_TINYINT] = {"TINYINT", 1},
+    [GEARS_SMALLINT] = {"SMALLINT", 2},   [GEARS_INTEGER] = {"INTEGER", 4},
+    [GEARS_BIGINT] = {"BIGINT", 8},       [GEARS_HUGEINT] = {"HUGEINT", 16},
+    [GEARS_UTINYINT] = {"UTINYINT", 1},   [GEARS_USMALLINT] = {"USMALLINT", 2},
+    [GEARS_UINTEGER] = {"UINTEGER", 4},   [GEARS_UBIGINT] = {"UBIGINT", 8},
+    [GEARS_UHUGEINT] = {"UHUGEINT", 16},  [GEARS_FLOAT] = {"FLOAT", 4},
+    [GEARS_DOUBLE] = {"DOUBLE", 8},       [GEARS_DECIMAL] = {"DECIMAL", 0},
+    [GEARS_DATE] = {"DATE", 4},           [GEARS_TIME] = {"TIME", 8},
+    [GEARS_TIMESTAMP] = {"TIMESTAMP", 8}, [GEARS_TIMESTAMPTZ] = {"TIMESTAMP WITH TIME ZONE", 8},
+    [GEARS_INTERVAL] = {"INTERVAL", 16},  [GEARS_UUID] = {"UUID", 16},
+    [GEARS_VARCHAR] = {"VARCHAR", 0},     [GEARS_BLOB] = {"BLOB", 0},
+    [GEARS_JSON] = {"JSON", 0},
 };
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0], MAX_PRECISION = 38, MAX_HUGEINT_DIGITS = 39 };
@@ -55,6 +60,8 @@ bool gears_cast_parse_type(const char *name, size_t len, gears_type *out) {
     }
     return parse_decimal(name, len, out);
 }
+
+const char *gears_cast_kind_name(gears_kind kind) { return KINDS[kind].name; }
 
 size_t gears_cast_width(const gears_type *type) {
     if (type->kind != GEARS_DECIMAL) return KINDS[type->kind].width;
@@ -97,18 +104,32 @@ static bool cast_unsigned(const char *s, size_t n, size_t width, void *slot) {
     return true;
 }
 
-static bool cast_hugeint(const char *s, size_t n, void *slot) {
-    bool negative = s[0] == '-';
-    s += negative, n -= negative;
-    if (n == 0 || n > MAX_HUGEINT_DIGITS || (s[0] == '0' && (n > 1 || negative))) return false;
+/* 0|[1-9][0-9]* up to 2^128-1. */
+static bool read_u128(const char *s, size_t n, u128 *out) {
     u128 magnitude = 0;
+    if (n == 0 || n > MAX_HUGEINT_DIGITS || (s[0] == '0' && n > 1)) return false;
     for (size_t i = 0; i < n; i++) {
         unsigned digit = gears_cast_digit(s[i]);
         if (digit > 9 || __builtin_mul_overflow(magnitude, (u128)10, &magnitude)) return false;
         if (__builtin_add_overflow(magnitude, (u128)digit, &magnitude)) return false;
     }
-    if (magnitude > ((u128)1 << 127) - !negative) return false;
+    *out = magnitude;
+    return true;
+}
+
+static bool cast_hugeint(const char *s, size_t n, void *slot) {
+    bool negative = s[0] == '-';
+    u128 magnitude;
+    if (!read_u128(s + negative, n - negative, &magnitude)) return false;
+    if (magnitude > ((u128)1 << 127) - !negative || (negative && magnitude == 0)) return false;
     u128 value = negative ? 0 - magnitude : magnitude;
+    memcpy(slot, &value, sizeof value);
+    return true;
+}
+
+static bool cast_uhugeint(const char *s, size_t n, void *slot) {
+    u128 value;
+    if (!read_u128(s, n, &value)) return false;
     memcpy(slot, &value, sizeof value);
     return true;
 }
@@ -197,12 +218,15 @@ bool gears_cast_value(const gears_type *type, const char *s, size_t n, void *slo
     case GEARS_USMALLINT:
     case GEARS_UINTEGER:
     case GEARS_UBIGINT: return cast_unsigned(s, n, KINDS[type->kind].width, slot);
+    case GEARS_UHUGEINT: return cast_uhugeint(s, n, slot);
     case GEARS_FLOAT: return gears_cast_float(s, n, slot);
     case GEARS_DOUBLE: return gears_cast_double(s, n, slot);
     case GEARS_DECIMAL: return cast_decimal(type, s, n, slot);
     case GEARS_DATE: return gears_cast_date(s, n, slot);
     case GEARS_TIME: return gears_cast_time(s, n, slot);
     case GEARS_TIMESTAMP: return gears_cast_timestamp(s, n, slot);
+    case GEARS_TIMESTAMPTZ: return gears_cast_timestamptz(s, n, slot);
+    case GEARS_INTERVAL: return gears_cast_interval(s, n, slot);
     case GEARS_UUID: return cast_uuid(s, n, slot);
     case GEARS_VARCHAR: return gears_cast_utf8(s, n);
     case GEARS_BLOB: return true;

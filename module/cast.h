@@ -11,6 +11,10 @@
  *   DATE              YYYY-MM-DD, a day of the years 0001 to 9999
  *   TIME              HH:MM:SS and up to six digits of a fraction
  *   TIMESTAMP         DATE, or DATE, 'T' or ' ', TIME; no zone
+ *   TIMESTAMPTZ       DATE, 'T' or ' ', TIME, and a zone: Z, or +HH or +HH:MM or with '-', up to 15:59; a moment of the
+ *                     years 0001 to 9999 in UTC
+ *   INTERVAL          '1 year 2 months 3 days 04:05:06.7': at least one of these parts, in this order, with one blank
+ *                     between; integers (-2 days), the clock with a sign before it, two or more digits of hours
  *   UUID              8-4-4-4-12 hexadecimal digits
  *   VARCHAR           UTF-8 (NULs are text; no overlong forms, no surrogates)
  *   BLOB              anything
@@ -36,12 +40,15 @@ typedef enum {
     GEARS_USMALLINT,
     GEARS_UINTEGER,
     GEARS_UBIGINT,
+    GEARS_UHUGEINT,
     GEARS_FLOAT,
     GEARS_DOUBLE,
     GEARS_DECIMAL,
     GEARS_DATE,
     GEARS_TIME,
     GEARS_TIMESTAMP,
+    GEARS_TIMESTAMPTZ,
+    GEARS_INTERVAL,
     GEARS_UUID,
     GEARS_VARCHAR,
     GEARS_BLOB,
@@ -61,8 +68,17 @@ typedef struct {
     int64_t upper;
 } gears_hugeint;
 
+/* DuckDB's interval_t. */
+typedef struct {
+    int32_t months, days;
+    int64_t micros;
+} gears_interval;
+
 /* Reads a canonical type name ('BIGINT', 'DECIMAL(10,2)': upper case, no blanks); false if it is none of ours. */
 GEARS_EXPORT bool gears_cast_parse_type(const char *name, size_t len, gears_type *out);
+
+/* The canonical name of a kind, of a DECIMAL without its arguments. */
+const char *gears_cast_kind_name(gears_kind kind);
 
 /* Bytes of a value in DuckDB's vectors: 1, 2, 4, 8 or 16; 0 for VARCHAR, BLOB and JSON, which have no fixed width. */
 GEARS_EXPORT size_t gears_cast_width(const gears_type *type);
@@ -71,8 +87,9 @@ GEARS_EXPORT size_t gears_cast_width(const gears_type *type);
 static inline bool gears_cast_reads_json(const gears_type *type) { return type->kind == GEARS_JSON; }
 
 /* Reads the `n` bytes at `s` and writes the value to `slot` in DuckDB's physical layout: BOOLEAN u8; DECIMAL i16 for
- * p <= 4, i32 <= 9, i64 <= 18, else hugeint; DATE i32 days since 1970; TIME and TIMESTAMP i64 microseconds; UUID a
- * hugeint with the top bit flipped. VARCHAR, BLOB and JSON are judged only, `slot` may be NULL. `slot` need not be aligned.
+ * p <= 4, i32 <= 9, i64 <= 18, else hugeint; DATE i32 days since 1970; TIME, TIMESTAMP and TIMESTAMPTZ i64
+ * microseconds; INTERVAL gears_interval; UUID a hugeint with the top bit flipped. VARCHAR, BLOB and JSON are judged
+ * only, `slot` may be NULL. `slot` need not be aligned.
  * Returns false for a misfit, and then leaves `slot` as it was. NULL values are the caller's business. */
 GEARS_EXPORT bool gears_cast_value(const gears_type *type, const char *s, size_t n, void *slot);
 

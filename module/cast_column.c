@@ -6,7 +6,8 @@
 
 #include "cast_parts.h"
 
-/* DuckDB's layout in `slot` → Arrow's: decimals grow to 16 bytes, a UUID is its 16 bytes in written order. */
+/* DuckDB's layout in `slot` → Arrow's: decimals grow to 16 bytes, a UUID is its 16 bytes in written order, an
+ * INTERVAL counts nanoseconds, which its cast leaves room for. */
 static void to_arrow(const gears_type *type, uint8_t *slot) {
     if (type->kind == GEARS_DECIMAL) {
         size_t width = gears_cast_width(type);
@@ -19,6 +20,11 @@ static void to_arrow(const gears_type *type, uint8_t *slot) {
         lower = __builtin_bswap64(lower);
         memcpy(slot, &upper, 8);
         memcpy(slot + 8, &lower, 8);
+    } else if (type->kind == GEARS_INTERVAL) {
+        int64_t clock;
+        memcpy(&clock, slot + 8, 8);
+        clock *= 1000;
+        memcpy(slot + 8, &clock, 8);
     }
 }
 

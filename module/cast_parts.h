@@ -17,5 +17,12 @@ bool gears_cast_float(const char *s, size_t n, void *out);
 bool gears_cast_date(const char *s, size_t n, void *out);
 bool gears_cast_time(const char *s, size_t n, void *out);
 bool gears_cast_timestamp(const char *s, size_t n, void *out);
+bool gears_cast_timestamptz(const char *s, size_t n, void *out);
+bool gears_cast_interval(const char *s, size_t n, void *out);
+
+/* Exactly `count` digits. */
+bool gears_cast_digits(const char *s, size_t count, unsigned *out);
+/* '.' and one to six digits, as microseconds; nothing (n = 0) is 0. */
+bool gears_cast_fraction(const char *s, size_t n, unsigned *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* Casts to DATE, TIME and TIMESTAMP: the ISO 8601 forms with fixed places, in the proleptic Gregorian calendar. */
+/* Casts to DATE, TIME and TIMESTAMP with and without zone: the ISO 8601 forms with fixed places, in the proleptic Gregorian calendar. */
 #include <string.h>
 
 #include "cast_parts.h"
@@ -6,10 +6,9 @@
 #define MICROS_PER_SECOND INT64_C(1000000)
 #define MICROS_PER_DAY (INT64_C(86400) * MICROS_PER_SECOND)
 
-enum { DATE_LENGTH = 10, TIME_LENGTH = 8, FRACTION_DIGITS = 6 };
+enum { DATE_LENGTH = 10, TIME_LENGTH = 8, FRACTION_DIGITS = 6, MAX_ZONE_HOURS = 15 };
 
-/* Exactly `count` digits. */
-static bool read_digits(const char *s, size_t count, unsigned *out) {
+bool gears_cast_digits(const char *s, size_t count, unsigned *out) {
     unsigned value = 0;
     for (size_t i = 0; i < count; i++) {
         unsigned digit = gears_cast_digit(s[i]);
@@ -35,18 +34,18 @@ static bool parse_date(const char *s, int32_t *out) {
     static const unsigned LENGTHS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     unsigned year, month, day;
     if (s[4] != '-' || s[7] != '-') return false;
-    if (!read_digits(s, 4, &year) || !read_digits(s + 5, 2, &month) || !read_digits(s + 8, 2, &day)) return false;
+    if (!gears_cast_digits(s, 4, &year) || !gears_cast_digits(s + 5, 2, &month) || !gears_cast_digits(s + 8, 2, &day))
+        return false;
     if (year == 0 || month < 1 || month > 12 || day < 1) return false;
     if (day > LENGTHS[month - 1] + (month == 2 && is_leap(year))) return false;
     *out = days_since_epoch(year, month, day);
     return true;
 }
 
-/* '.' and one to six digits, as microseconds; nothing is 0. */
-static bool parse_fraction(const char *s, size_t n, unsigned *out) {
+bool gears_cast_fraction(const char *s, size_t n, unsigned *out) {
     *out = 0;
     if (n == 0) return true;
-    if (n < 2 || n > 1 + FRACTION_DIGITS || s[0] != '.' || !read_digits(s + 1, n - 1, out)) return false;
+    if (n < 2 || n > 1 + FRACTION_DIGITS || s[0] != '.' || !gears_cast_digits(s + 1, n - 1, out)) return false;
     for (size_t i = n - 1; i < FRACTION_DIGITS; i++) *out *= 10;
     return true;
 }
@@ -54,9 +53,11 @@ static bool parse_fraction(const char *s, size_t n, unsigned *out) {
 static bool parse_time(const char *s, size_t n, int64_t *out) {
     unsigned hour, minute, second, micros;
     if (n < TIME_LENGTH || s[2] != ':' || s[5] != ':') return false;
-    if (!read_digits(s, 2, &hour) || !read_digits(s + 3, 2, &minute) || !read_digits(s + 6, 2, &second)) return false;
+    if (!gears_cast_digits(s, 2, &hour) || !gears_cast_digits(s + 3, 2, &minute) ||
+        !gears_cast_digits(s + 6, 2, &second))
+        return false;
     if (hour > 23 || minute > 59 || second > 59) return false;
-    if (!parse_fraction(s + TIME_LENGTH, n - TIME_LENGTH, &micros)) return false;
+    if (!gears_cast_fraction(s + TIME_LENGTH, n - TIME_LENGTH, &micros)) return false;
     *out = (hour * INT64_C(3600) + minute * 60 + second) * MICROS_PER_SECOND + micros;
     return true;
 }
@@ -75,7 +76,7 @@ bool gears_cast_time(const char *s, size_t n, void *out) {
     return true;
 }
 
-bool gears_cast_timestamp(const char *s, size_t n, void *out) {
+static bool parse_timestamp(const char *s, size_t n, int64_t *out) {
     int32_t days;
     int64_t micros = 0;
     if (n < DATE_LENGTH || !parse_date(s, &days)) return false;
@@ -83,7 +84,40 @@ bool gears_cast_timestamp(const char *s, size_t n, void *out) {
         if (s[DATE_LENGTH] != 'T' && s[DATE_LENGTH] != ' ') return false;
         if (!parse_time(s + DATE_LENGTH + 1, n - DATE_LENGTH - 1, &micros)) return false;
     }
-    micros += days * MICROS_PER_DAY;
+    *out = micros + days * MICROS_PER_DAY;
+    return true;
+}
+
+bool gears_cast_timestamp(const char *s, size_t n, void *out) {
+    int64_t micros;
+    if (!parse_timestamp(s, n, &micros)) return false;
+    memcpy(out, &micros, sizeof micros);
+    return true;
+}
+
+/* At the end of `s`: Z, +HH, +HH:MM, or '-' in place of '+'. Shortens `*n` by it. */
+static bool parse_zone(const char *s, size_t *n, int64_t *east) {
+    unsigned hours, minutes = 0;
+    *east = 0;
+    if (*n > 0 && s[*n - 1] == 'Z') return --*n > 0;
+    size_t length = *n > 3 && s[*n - 3] == ':' ? 6 : 3;
+    if (*n < length) return false;
+    const char *zone = s + *n - length;
+    if ((zone[0] != '+' && zone[0] != '-') || !gears_cast_digits(zone + 1, 2, &hours)) return false;
+    if (length == 6 && !gears_cast_digits(zone + 4, 2, &minutes)) return false;
+    if (hours > MAX_ZONE_HOURS || minutes > 59) return false;
+    *east = (hours * INT64_C(3600) + minutes * 60) * (zone[0] == '-' ? -MICROS_PER_SECOND : MICROS_PER_SECOND);
+    *n -= length;
+    return true;
+}
+
+/* A date alone has no time to which a zone could belong, so '2024-02-29-02' is a misfit, too. */
+bool gears_cast_timestamptz(const char *s, size_t n, void *out) {
+    int64_t micros, east;
+    if (!parse_zone(s, &n, &east) || n <= DATE_LENGTH || !parse_timestamp(s, n, &micros)) return false;
+    micros -= east;
+    if (micros < days_since_epoch(1, 1, 1) * MICROS_PER_DAY) return false;
+    if (micros >= (days_since_epoch(9999, 12, 31) + INT64_C(1)) * MICROS_PER_DAY) return false;
     memcpy(out, &micros, sizeof micros);
     return true;
 }

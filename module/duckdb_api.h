@@ -43,6 +43,7 @@ typedef enum {
     DUCKDB_TYPE_BLOB = 18,
     DUCKDB_TYPE_UUID = 27,
     DUCKDB_TYPE_TIMESTAMP_TZ = 31,
+    DUCKDB_TYPE_UHUGEINT = 32,
 } duckdb_type;
 
 typedef struct {

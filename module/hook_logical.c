@@ -25,8 +25,6 @@ duckdb_logical_type gears_hook_type_logical(const gears_hook_type *type) {
     switch (type->shape) {
     case GEARS_HOOK_LIST: return list_type(type);
     case GEARS_HOOK_STRUCT: return struct_type(type);
-    case GEARS_HOOK_TIMESTAMPTZ: return duckdb_create_logical_type(DUCKDB_TYPE_TIMESTAMP_TZ);
-    case GEARS_HOOK_INTERVAL: return duckdb_create_logical_type(DUCKDB_TYPE_INTERVAL);
     case GEARS_HOOK_PLAIN: break;
     }
     return gears_logical_type(&type->plain);

@@ -122,8 +122,6 @@ static gears_hook_type *parse_plain(cursor *c) {
 
 static gears_hook_type *parse_base(cursor *c, unsigned depth) {
     if (take(c, "STRUCT(")) return parse_struct(c, depth);
-    if (take(c, "TIMESTAMP WITH TIME ZONE")) return new_type(GEARS_HOOK_TIMESTAMPTZ, 8);
-    if (take(c, "INTERVAL")) return new_type(GEARS_HOOK_INTERVAL, 16);
     return parse_plain(c);
 }
 
@@ -215,16 +213,7 @@ static void print_name(text_buffer *b, const char *name) {
 }
 
 static void print_plain(text_buffer *b, const gears_type *type) {
-    static const char *const names[] = {
-        [GEARS_BOOLEAN] = "BOOLEAN",     [GEARS_TINYINT] = "TINYINT",     [GEARS_SMALLINT] = "SMALLINT",
-        [GEARS_INTEGER] = "INTEGER",     [GEARS_BIGINT] = "BIGINT",       [GEARS_HUGEINT] = "HUGEINT",
-        [GEARS_UTINYINT] = "UTINYINT",   [GEARS_USMALLINT] = "USMALLINT", [GEARS_UINTEGER] = "UINTEGER",
-        [GEARS_UBIGINT] = "UBIGINT",     [GEARS_FLOAT] = "FLOAT",         [GEARS_DOUBLE] = "DOUBLE",
-        [GEARS_DECIMAL] = "DECIMAL",     [GEARS_DATE] = "DATE",           [GEARS_TIME] = "TIME",
-        [GEARS_TIMESTAMP] = "TIMESTAMP", [GEARS_UUID] = "UUID",           [GEARS_VARCHAR] = "VARCHAR",
-        [GEARS_BLOB] = "BLOB",           [GEARS_JSON] = "JSON",
-    };
-    append_text(b, names[type->kind]);
+    append_text(b, gears_cast_kind_name(type->kind));
     if (type->kind != GEARS_DECIMAL) return;
     char arguments[16];
     snprintf(arguments, sizeof arguments, "(%u,%u)", type->precision, type->scale);
@@ -234,8 +223,6 @@ static void print_plain(text_buffer *b, const gears_type *type) {
 static void print_type(text_buffer *b, const gears_hook_type *type) {
     switch (type->shape) {
     case GEARS_HOOK_PLAIN: print_plain(b, &type->plain); break;
-    case GEARS_HOOK_TIMESTAMPTZ: append_text(b, "TIMESTAMP WITH TIME ZONE"); break;
-    case GEARS_HOOK_INTERVAL: append_text(b, "INTERVAL"); break;
     case GEARS_HOOK_LIST:
         print_type(b, type->children[0]);
         append_text(b, "[]");

@@ -9,13 +9,7 @@
 #include "cast.h"
 #include "duckdb_api.h"
 
-typedef enum {
-    GEARS_HOOK_PLAIN,
-    GEARS_HOOK_LIST,
-    GEARS_HOOK_STRUCT,
-    GEARS_HOOK_TIMESTAMPTZ,
-    GEARS_HOOK_INTERVAL
-} gears_hook_shape;
+typedef enum { GEARS_HOOK_PLAIN, GEARS_HOOK_LIST, GEARS_HOOK_STRUCT } gears_hook_shape;
 
 typedef struct gears_hook_type {
     gears_hook_shape shape;

@@ -13,7 +13,8 @@ duckdb_logical_type gears_logical_type(const gears_type *type) {
         [GEARS_VARCHAR] = DUCKDB_TYPE_VARCHAR,     [GEARS_BLOB] = DUCKDB_TYPE_BLOB,
         [GEARS_DATE] = DUCKDB_TYPE_DATE,           [GEARS_TIME] = DUCKDB_TYPE_TIME,
         [GEARS_TIMESTAMP] = DUCKDB_TYPE_TIMESTAMP, [GEARS_UUID] = DUCKDB_TYPE_UUID,
-        [GEARS_JSON] = DUCKDB_TYPE_VARCHAR,
+        [GEARS_UHUGEINT] = DUCKDB_TYPE_UHUGEINT,   [GEARS_TIMESTAMPTZ] = DUCKDB_TYPE_TIMESTAMP_TZ,
+        [GEARS_INTERVAL] = DUCKDB_TYPE_INTERVAL,   [GEARS_JSON] = DUCKDB_TYPE_VARCHAR,
     };
     duckdb_logical_type made = duckdb_create_logical_type(types[type->kind]);
     if (type->kind == GEARS_JSON) duckdb_logical_type_set_alias(made, "JSON");

@@ -75,8 +75,8 @@ typedef struct gears_request {
  * A column of `rows` values, by its type:
  *   uint64 validity[(rows + 63) / 64]      bit set: not NULL; always there
  *   then
- *   fixed width        rows × width bytes, padded to 8: DuckDB's own bytes. BOOLEAN 1; TINYINT…BIGINT, U…; HUGEINT
- *                      16 (low, high); FLOAT 4; DOUBLE 8; DATE int32 days; TIME, TIMESTAMP int64 µs; UUID 16 (as
+ *   fixed width        rows × width bytes, padded to 8: DuckDB's own bytes. BOOLEAN 1; TINYINT…BIGINT, U…; HUGEINT,
+ *                      UHUGEINT 16 (low, high); FLOAT 4; DOUBLE 8; DATE int32 days; TIME, TIMESTAMP int64 µs; UUID 16 (as
  *                      HUGEINT, its top bit flipped); DECIMAL(p, s) int16 for p ≤ 4, int32 ≤ 9, int64 ≤ 18, else HUGEINT;
  *                      TIMESTAMP WITH TIME ZONE int64 µs UTC; INTERVAL 16: int32 months, int32 days, int64 µs.
  *                      Cells of NULLs hold anything.

@@ -45,11 +45,6 @@ class StructOf:
 HookType = Plain | ListOf | StructOf
 
 _TOKEN = re.compile(r'\s*("(?:[^"]|"")+"|\w+|[()\[\],])')
-_BEYOND_COLUMNS = {
-    "INTERVAL": "INTERVAL",
-    "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
-    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP WITH TIME ZONE",
-}
 
 
 def parse_hook_type(text: str) -> HookType | None:
@@ -70,8 +65,7 @@ def canonical_hook_type(text: str) -> str | None:
 
 def hook_type_names() -> tuple[str, ...]:
     """What a hint lists."""
-    plain = (name for name in readable_types() if name != "JSON")
-    return (*plain, "TIMESTAMPTZ", "INTERVAL", "T[]", "STRUCT(name T, …)")
+    return (*(name for name in readable_types() if name != "JSON"), "T[]", "STRUCT(name T, …)")
 
 
 def quoted(name: str) -> str:
@@ -151,7 +145,7 @@ def _plain(tokens: _Tokens) -> Plain:
         open_ = token == "(" or (open_ and token != ")")
         words += token if token in "(),." else f" {token}"
     words = " ".join(words.upper().replace("( ", "(").replace(", ", ",").split())
-    name = _BEYOND_COLUMNS.get(words) or canonical_type(words)
+    name = canonical_type(words)
     if name is None or name == "JSON":  # a JSON goes in as VARCHAR
         raise _NoTypeError
     return Plain(name)

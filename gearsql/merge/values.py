@@ -12,7 +12,7 @@ import pyarrow as pa
 from gearsql.catalog.hook_types import HookType, ListOf, Plain, StructOf
 from gearsql.errors import DataError
 
-_HUGEINT = pa.opaque(pa.binary(16), "hugeint", "DuckDB")
+_WIDE = {name: pa.opaque(pa.binary(16), name.lower(), "DuckDB") for name in ("HUGEINT", "UHUGEINT")}
 _MICROSECOND = 1000  # nanoseconds
 _DECIMAL = "DECIMAL("
 _ARROW = {
@@ -21,7 +21,7 @@ _ARROW = {
     "SMALLINT": pa.int16(),
     "INTEGER": pa.int32(),
     "BIGINT": pa.int64(),
-    "HUGEINT": _HUGEINT,
+    **_WIDE,
     "UTINYINT": pa.uint8(),
     "USMALLINT": pa.uint16(),
     "UINTEGER": pa.uint32(),
@@ -43,8 +43,11 @@ def to_python(column: pa.Array | pa.ChunkedArray, type_: HookType) -> list[Any]:
     """Return a column's values as a hook gets them: a STRUCT is a dict, an INTERVAL a timedelta."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     match type_:
-        case Plain("HUGEINT"):
-            return [None if v is None else int.from_bytes(v, "little", signed=True) for v in _storage(array)]
+        case Plain("HUGEINT" | "UHUGEINT" as name):
+            signed = name == "HUGEINT"
+            return [
+                None if v is None else int.from_bytes(v, "little", signed=signed) for v in _storage(array)
+            ]
         case Plain("INTERVAL"):
             return [None if v is None else _timedelta(v) for v in array.to_pylist()]
         case Plain("TIMESTAMP WITH TIME ZONE"):
@@ -69,9 +72,10 @@ def to_python(column: pa.Array | pa.ChunkedArray, type_: HookType) -> list[Any]:
 def to_arrow(values: Sequence[Any], type_: HookType) -> pa.Array:
     """Return values that fit a type as a column that DuckDB takes for it."""
     match type_:
-        case Plain("HUGEINT"):
-            raw = [None if v is None else int(v).to_bytes(16, "little", signed=True) for v in values]
-            return pa.ExtensionArray.from_storage(_HUGEINT, pa.array(raw, pa.binary(16)))
+        case Plain("HUGEINT" | "UHUGEINT" as name):
+            signed = name == "HUGEINT"
+            raw = [None if v is None else int(v).to_bytes(16, "little", signed=signed) for v in values]
+            return pa.ExtensionArray.from_storage(_WIDE[name], pa.array(raw, pa.binary(16)))
         case Plain("UUID"):
             raw = [v.bytes if isinstance(v, UUID) else v for v in values]
             return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(raw, pa.binary(16)))

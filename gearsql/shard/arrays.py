@@ -1,8 +1,8 @@
 """Columns ↔ numpy's and pyarrow's arrays, for vectorised functions and for a client's sandbox.
 
-Numbers, dates, times and texts go as the buffers that they are; what neither library has as it is (HUGEINT,
-UUID, DECIMAL to numpy, what nests) goes by way of Python's objects. Neither library is imported before it is
-asked for.
+Numbers, dates, times and texts go as the buffers that they are; what neither library has as it is
+(HUGEINT, UHUGEINT, UUID, DECIMAL to numpy, what nests) goes by way of Python's objects. Neither library is
+imported before it is asked for.
 """
 
 from __future__ import annotations
@@ -275,10 +275,10 @@ def objects(type_: str, array: Any) -> list[Any]:
 
 
 def _whole(tree: HookType, value: Any) -> Any:
-    """Arrow has no HUGEINT: DuckDB gives its bytes."""
+    """Arrow has no HUGEINT and no UHUGEINT: DuckDB gives their bytes."""
     match tree, value:
-        case Plain("HUGEINT"), bytes():
-            return int.from_bytes(value, "little", signed=True)
+        case Plain("HUGEINT" | "UHUGEINT" as name), bytes():
+            return int.from_bytes(value, "little", signed=name == "HUGEINT")
         case ListOf(element), list():
             return [_whole(element, item) for item in value]
         case StructOf(members), dict():
@@ -288,7 +288,7 @@ def _whole(tree: HookType, value: Any) -> Any:
 
 def _from_buffers(pa: Any, type_: str, rows: int, buffers: tuple[bytes, bytes | None, bytes]) -> Any:
     found = _buffer_type(pa, type_)
-    if found is None or type_ == "HUGEINT":
+    if found is None or type_.endswith("HUGEINT"):
         return None
     array = pa.Array.from_buffers(
         found, rows, [None if buffer is None else pa.py_buffer(buffer) for buffer in _present(buffers)]
@@ -342,6 +342,7 @@ _BUFFERS: dict[str, Callable[[Any], Any]] = {
     "INTEGER": lambda pa: pa.int32(),
     "BIGINT": lambda pa: pa.int64(),
     "HUGEINT": lambda pa: pa.binary(16),
+    "UHUGEINT": lambda pa: pa.binary(16),
     "UTINYINT": lambda pa: pa.uint8(),
     "USMALLINT": lambda pa: pa.uint16(),
     "UINTEGER": lambda pa: pa.uint32(),
@@ -359,6 +360,7 @@ _USUAL: dict[str, Callable[[Any], Any]] = {
     **_BUFFERS,
     "BOOLEAN": lambda pa: pa.bool_(),
     "HUGEINT": lambda pa: pa.decimal128(38, 0),
+    "UHUGEINT": lambda pa: pa.decimal128(38, 0),
     "VARCHAR": lambda pa: pa.string(),
     "BLOB": lambda pa: pa.binary(),
     "INTERVAL": lambda pa: pa.duration("us"),

@@ -48,6 +48,7 @@ _VALUES = {
     "BOOLEAN": "true",
     "TINYINT": "-128",
     "UBIGINT": "18446744073709551615",
+    "UHUGEINT": "340282366920938463463374607431768211455",
     "HUGEINT": "-170141183460469231731687303715884105728",
     "FLOAT": "3.4028235e38",
     "DOUBLE": "2.2250738585072011e-308",
@@ -55,11 +56,13 @@ _VALUES = {
     "DATE": "2024-02-29",
     "TIME": "23:59:59.999999",
     "TIMESTAMP": "9999-12-31T23:59:59.1",
+    "TIMESTAMP WITH TIME ZONE": "2024-02-29 01:02:03.5-15:59",
+    "INTERVAL": "-1 year 2 months -3 days 100:05:06.7",
     "UUID": "01234567-89ab-cdef-0123-456789abcdef",
     "VARCHAR": "é𝄞\0a",
     "BLOB": "abc",
 }
-_HOOK_TYPES = ("BIGINT[]", 'STRUCT("a" BIGINT, "b""c" VARCHAR[][])[]', "TIMESTAMP WITH TIME ZONE", "INTERVAL")
+_HOOK_TYPES = ("BIGINT[]", 'STRUCT("a" BIGINT, "b""c" VARCHAR[][])[]', "INTERVAL[]")
 
 
 def _casts() -> list[bytes]:
@@ -141,7 +144,7 @@ SEEDS = {
 WORDS = {
     "stage": f"{_STAGE_WORDS} {_NUMBERS} {_TYPES} {VERSION} 0.0.0 k p0 p1 p999 fage f abc user:* auto sliced snapshot",
     "pattern": "* ? [ ] \\ [^ a-z - ** user: : a",
-    "cast": f'{_NUMBERS} {_TYPES} [] STRUCT( ) " , DECIMAL( e E . - + nan inf Infinity : T e400 00000000000000000000',
+    "cast": f'{_NUMBERS} {_TYPES} [] STRUCT( ) " , DECIMAL( e E . - + nan inf Infinity : T Z +02:00 year months day - e400 00000000000000000000',
     "batch": f'{_TYPES} [] STRUCT("a" , ) INTERVAL',
     "slots": f"myself master slave connected [ ] ->- -<- - 0-16383 , {_NUMBERS}",
     "function": f"{_NUMBERS} {_TYPES} SCALAR AGGREGATE SESSION PROCESS MAIN VOLATILE PARAMS RETURNS DEFINITION {{}} [] STRUCT(",

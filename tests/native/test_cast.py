@@ -9,7 +9,7 @@ import re
 import struct
 import uuid
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_DOWN, Decimal, localcontext
 
 import duckdb
@@ -29,7 +29,13 @@ INTEGERS = {
     },
     **{
         name: (0, 2**bits - 1)
-        for name, bits in {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64}.items()
+        for name, bits in {
+            "UTINYINT": 8,
+            "USMALLINT": 16,
+            "UINTEGER": 32,
+            "UBIGINT": 64,
+            "UHUGEINT": 128,
+        }.items()
     },
 }
 DECIMALS = ["DECIMAL(1,0)", "DECIMAL(4,1)", "DECIMAL(4,4)", "DECIMAL(9,2)", "DECIMAL(18,3)", "DECIMAL(38,0)"]
@@ -39,6 +45,13 @@ NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 PLAIN_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 TIME = re.compile(rb"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
+ZONE = re.compile(rb"(.*)(?:Z|([+-])(0[0-9]|1[0-5])(?::([0-5][0-9]))?)", re.DOTALL)
+COUNT = rb"(0|-?[1-9][0-9]{0,9})"
+INTERVAL = re.compile(
+    rb"(?=[-0-9])(?:%b years?)?(?:(?: |^)%b months?)?(?:(?: |^)%b days?)?"
+    rb"(?:(?: |^)(-?)([0-9]{2}|[1-9][0-9]{2,9}):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,6}))?)?"
+    % (COUNT, COUNT, COUNT)
+)
 UUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 NAMED = {b"nan": math.nan, b"NaN": math.nan, b"inf": math.inf, b"Infinity": math.inf}
 NAMED |= {b"-inf": -math.inf, b"-Infinity": -math.inf}
@@ -94,6 +107,32 @@ def read_timestamp(type: str, text: bytes) -> object:
     return datetime.combine(day, moment)
 
 
+def read_timestamptz(type: str, text: bytes) -> object:
+    found = ZONE.fullmatch(text)
+    local = read_timestamp(type, found[1]) if found and len(found[1]) > 10 else MISFIT
+    if found is None or not isinstance(local, datetime):
+        return MISFIT
+    east = timedelta(hours=int(found[3] or 0), minutes=int(found[4] or 0))
+    try:
+        return local.replace(tzinfo=UTC) - (-east if found[2] == b"-" else east)
+    except OverflowError:
+        return MISFIT
+
+
+def read_interval(type: str, text: bytes) -> object:
+    found = INTERVAL.fullmatch(text)
+    if not found:
+        return MISFIT
+    years, months, days = (int(part or 0) for part in found.groups()[:3])
+    clock = [int(part or 0) for part in found.groups()[4:7]]
+    micros = ((clock[0] * 60 + clock[1]) * 60 + clock[2]) * 10**6 + int((found[8] or b"").ljust(6, b"0"))
+    months += years * 12
+    fits = -(2**31) <= months < 2**31 and -(2**31) <= days < 2**31 and micros <= (2**63 - 1) // 1000
+    if not fits or (found[4] and micros == 0):
+        return MISFIT
+    return pa.MonthDayNano((months, days, (-micros if found[4] else micros) * 1000))
+
+
 def read_uuid(type: str, text: bytes) -> object:
     return uuid.UUID(text.decode()) if UUID.fullmatch(text) else MISFIT
 
@@ -125,6 +164,8 @@ REFERENCES: dict[str, Callable[[str, bytes], object]] = {
     "DATE": read_date,
     "TIME": read_time,
     "TIMESTAMP": read_timestamp,
+    "TIMESTAMP WITH TIME ZONE": read_timestamptz,
+    "INTERVAL": read_interval,
     "UUID": read_uuid,
     "VARCHAR": read_text,
     "BLOB": lambda type, text: text,
@@ -159,6 +200,19 @@ INFINITY|true|TRUE|tRuE|false|False|t|f|yes|no|y|on|off|truE |TR\0E|2024-02-29|2
 BA5EBA11-FFFF-0000-0000-00000000000f|{ba5eba11-0000-0000-0000-000000000001}|
 ba5eba110000000000000000000000001|ba5eba11-0000-0000-0000-00000000000g|
 ba5eba11-0000-0000-00000-00000000001|ba5eba11+0000-0000-0000-000000000001|
+340282366920938463463374607431768211455|2024-02-29T01:02:03.5-15:59|2024-02-29 01:02:03+16|
+2024-02-29 01:02:03+2|2024-02-29 01:02:03+0200|2024-02-29 01:02:03 +02|2024-02-29 01:02:03z|2024-02-29Z|
+2024-02-29-02|2024-02-29 01:02:03+02:60|2024-02-29 01:02:03+02:|2024-02-29 01:02:03UTC|Z|+02|+02:00|
+9999-12-31 23:59:59.999999Z|9999-12-31 23:59:59-00:01|0001-01-01 00:00:00+00|0001-01-01 00:00:00+00:01|
+0001-01-01 00:30:00+00:30|2024-02-29 01:02:03.-02|1 year|-1 year|1 years|2 year|
+1 year 2 months 3 days 04:05:06.7|-1 year -2 months -3 days -04:05:06.789123|00:00:00|-00:00:00|
+-00:00:00.000001|100:00:00|0100:00:00|1:00:00|2562047:47:16.854775|2562047:47:16.854776|
+-2562047:47:16.854775|9999999999:00:00|99999999999:00:00|00:60:00|00:00:60|1 day 1 month|1 day  2 days|
+1 day |1  day| 1 day|1 day 1|1day|1 dayz|1 days 00:00|+1 day|0 days|-0 days|01 days|1 DAY|
+1 month 30 days|14 months|178956970 years 7 months|178956970 years 8 months|2147483647 days|
+2147483648 days|-2147483648 days|-2147483649 days|9999999999 years|99999999999 years|1.5 days|1 week|
+1 hour|P1Y|1 year00:00:01|1 year -00:00:01|1 year 2 days 00:00:01.|day| day|-|
+1 year 2 months 3 days 04:05:06.1234567|
 """
 EDGE_TEXTS = [edge.encode() for edge in EDGES.replace("\n", "").split("|")]
 EDGE_TEXTS += [b"1\0", b"\0", b"1\xc2\xb2", "１".encode(), b"1\x80", b"-", b"7\n", b" 7", b"\t7"]
@@ -217,7 +271,7 @@ def cast(type: str, text: bytes) -> object:
     if result.misfits:
         return MISFIT
     value = result.array[0].as_py()
-    return int.from_bytes(value, "little", signed=True) if type == "HUGEINT" else value
+    return int.from_bytes(value, "little", signed=type == "HUGEINT") if type.endswith("HUGEINT") else value
 
 
 def assert_read_as_reference(type: str, text: bytes) -> None:
@@ -247,7 +301,10 @@ def test_any_bytes_are_read_as_the_grammar_says(type: str, text: bytes) -> None:
 @pytest.mark.parametrize("type", REFERENCES)
 @given(
     text=st.one_of(
-        *(st.from_regex(p, fullmatch=True) for p in (NUMBER, PLAIN_NUMBER, INTEGER, DATE, TIME, UUID))
+        *(
+            st.from_regex(p, fullmatch=True)
+            for p in (NUMBER, PLAIN_NUMBER, INTEGER, DATE, TIME, UUID, INTERVAL)
+        )
     )
 )
 def test_near_values_are_read_as_the_grammar_says(type: str, text: bytes) -> None:
@@ -352,7 +409,20 @@ def test_duckdb_reads_a_cast_column_as_exactly_the_type(type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "type", [*INTEGERS, *DECIMALS, "DOUBLE", "FLOAT", "DATE", "TIME", "TIMESTAMP", "UUID", "BOOLEAN"]
+    "type",
+    [
+        *INTEGERS,
+        *DECIMALS,
+        "DOUBLE",
+        "FLOAT",
+        "DATE",
+        "TIME",
+        "TIMESTAMP",
+        "UUID",
+        "BOOLEAN",
+        "TIMESTAMP WITH TIME ZONE",
+        "INTERVAL",
+    ],
 )
 def test_what_fits_is_what_duckdb_casts(type: str) -> None:
     """DuckDB's cast is lenient; where ours accepts a text, both give the same value."""
@@ -413,6 +483,9 @@ def test_other_type_names_are_refused(leafs: ctypes.CDLL, name: str) -> None:
         ("DATE", b"1970-01-02", struct.pack("<i", 1)),
         ("TIME", b"00:00:01.5", struct.pack("<q", 1_500_000)),
         ("TIMESTAMP", b"1969-12-31 23:59:59", struct.pack("<q", -1_000_000)),
+        ("UHUGEINT", b"1", b"\1" + bytes(15)),
+        ("TIMESTAMP WITH TIME ZONE", b"1970-01-01 02:00:01+02", struct.pack("<q", 1_000_000)),
+        ("INTERVAL", b"1 year 2 days -00:00:01", struct.pack("<iiq", 12, 2, -1_000_000)),
         ("UUID", b"80000000-0000-0000-0000-000000000001", b"\1" + bytes(15)),
         ("UUID", b"00000000-0000-0000-0000-000000000001", b"\1" + bytes(14) + b"\x80"),
     ],

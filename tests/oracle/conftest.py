@@ -44,6 +44,7 @@ class Place:
 def oracle() -> Iterator[Oracle]:
     """DuckDB with the rows of the zoo in native tables."""
     with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")  # as on the shards
         for name in zoo.TABLES:
             connection.execute(zoo.native(name), {"odd": zoo.ODD_IDS})
         yield Oracle(connection)

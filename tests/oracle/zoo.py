@@ -15,6 +15,7 @@ COLUMNS = {
     "usi": "USMALLINT",
     "ui": "UINTEGER",
     "ub": "UBIGINT",
+    "uhu": "UHUGEINT",
     "x": "DOUBLE",
     "d": "DOUBLE",
     "r": "FLOAT",
@@ -25,6 +26,8 @@ COLUMNS = {
     "day": "DATE",
     "tod": "TIME",
     "ts": "TIMESTAMP",
+    "tz": "TIMESTAMP WITH TIME ZONE",
+    "iv": "INTERVAL",
     "f": "BOOLEAN",
     "u": "UUID",
     "z": "BLOB",
@@ -92,6 +95,8 @@ VALUES = {
     "usi": "[65535, 1, NULL, 0][1 + i % 4]",
     "ui": "[4294967295, 2, 0, NULL, 17][1 + i % 5]",
     "ub": "[18446744073709551615::UBIGINT, 3::UBIGINT, NULL, 0::UBIGINT][1 + i % 4]",
+    "uhu": """CASE i % 50 WHEN 0 THEN NULL WHEN 1 THEN 340282366920938463463374607431768211455
+        ELSE i::UHUGEINT * 100000000000000000000000 END""",
     "x": "CASE WHEN i % 9 <> 0 THEN ((i * 31) % 997) / 7.0::DOUBLE - 50 END",
     "d": """['nan'::DOUBLE, 'inf'::DOUBLE, '-inf'::DOUBLE, '-0.0'::DOUBLE, 0.0::DOUBLE, NULL, 5e-324::DOUBLE,
         1e308::DOUBLE, 0.1::DOUBLE, 1e-7::DOUBLE, 123456789012345680::DOUBLE][1 + (i * 31) % 11]""",
@@ -108,6 +113,13 @@ VALUES = {
     "tod": "CASE WHEN i % 14 <> 0 THEN TIME '00:00:00' + INTERVAL (i * 28.123457) SECOND END",
     "ts": """CASE i % 15 WHEN 0 THEN NULL WHEN 1 THEN TIMESTAMP '1969-12-31 23:59:59.999999'
         ELSE TIMESTAMP '2024-12-30 23:59:58.5' + INTERVAL (i) HOUR END""",
+    "tz": """CASE i % 15 WHEN 0 THEN NULL WHEN 1 THEN TIMESTAMPTZ '0001-01-01 00:00:00+00'
+        WHEN 2 THEN TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'
+        ELSE TIMESTAMPTZ '2024-12-30 23:59:58.5+02' + INTERVAL (i % 700) MINUTE END""",
+    "iv": """CASE i % 16 WHEN 0 THEN NULL WHEN 1 THEN INTERVAL '-1 year -2 months 3 days -00:00:00.000001'
+        WHEN 2 THEN INTERVAL '2562047:47:16.854775' WHEN 3 THEN INTERVAL '0 days'
+        WHEN 4 THEN INTERVAL '1 month'
+        WHEN 5 THEN INTERVAL '30 days' ELSE INTERVAL (i % 333) HOUR + INTERVAL (i % 7) DAY END""",
     "f": "[NULL, true, false][1 + i % 3]",
     "u": "CASE WHEN i % 5 <> 0 THEN md5((i % 20)::VARCHAR)::UUID END",
     "z": """[NULL, '\\x00\\xFF\\xFE'::BLOB, ''::BLOB, '\\x0D\\x0A$-1\\x0D\\x0A'::BLOB, 'abc'::BLOB,

@@ -343,3 +343,36 @@ SELECT n, (j::STRUCT(a STRUCT(b INTEGER[]), c VARCHAR)).a.b FROM zoo WHERE j->>'
 SELECT a.n, b.n FROM zoo a JOIN zoo b ON a.j = b.j WHERE a.n < 20 AND b.n BETWEEN 20 AND 100
 
 SELECT {'j': j, 'l': [j, NULL]} AS s FROM zoo WHERE n < 10
+
+SELECT uhu, tz, iv FROM zoo
+
+SELECT uhu::VARCHAR, tz::VARCHAR, iv::VARCHAR, n FROM zoo ORDER BY n
+
+SELECT n, tz, uhu FROM zoo ORDER BY tz DESC NULLS FIRST, uhu, n LIMIT 50
+
+SELECT n FROM zoo ORDER BY iv, n LIMIT 900
+
+SELECT tz, count(*) FROM zoo GROUP BY tz
+
+SELECT iv, count(*), max(n) FROM zoo GROUP BY iv
+
+SELECT DISTINCT uhu, iv FROM zoo
+
+SELECT g, count(DISTINCT tz), count(DISTINCT iv), count(DISTINCT uhu) FROM zoo GROUP BY g
+
+SELECT min(tz), max(tz), min(iv), max(iv), min(uhu), max(uhu), any_value(uhu ORDER BY n) FROM zoo
+
+SELECT g, first(tz ORDER BY n), last(iv ORDER BY n), arg_max(uhu, n), arg_min(iv, n), arg_max(tz, n), list(iv ORDER BY n) FROM zoo GROUP BY g
+
+SELECT sum(uhu), avg(uhu), median(tz), approx_count_distinct(iv) > 10, mode(h ORDER BY n) FROM zoo WHERE n % 50 <> 1
+
+SELECT count(*), count(tz), count(iv), count(uhu) FROM zoo WHERE tz >= TIMESTAMPTZ '2024-12-31 01:00:00+01:00' AND iv < INTERVAL '10 days' OR uhu = 340282366920938463463374607431768211455
+
+-- with: ["2024-12-30 23:59:58.5+02"]
+SELECT n, tz - TIMESTAMPTZ '2024-12-30 00:00:00Z', ts + iv FROM zoo WHERE tz > CAST(? AS TIMESTAMPTZ) AND n % 16 <> 2 ORDER BY n
+
+SELECT extract(year FROM tz), date_trunc('hour', tz), iv * 2, count(*) FROM zoo WHERE n % 15 > 2 AND n % 16 > 5 GROUP BY ALL
+
+SELECT count(*), count(b.n) FROM zoo a LEFT JOIN zoo b ON a.tz = b.tz AND a.iv = b.iv AND a.uhu < b.uhu
+
+SELECT n, lag(tz) OVER (ORDER BY n), row_number() OVER (PARTITION BY iv ORDER BY n) FROM zoo

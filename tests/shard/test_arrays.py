@@ -24,6 +24,7 @@ TYPES: list[tuple[str, list[Any], str, str]] = [
     ("INTEGER", [-5, 5], "int32", "int32"),
     ("BIGINT", [-(2**62), 5], "int64", "int64"),
     ("HUGEINT", [-(2**100), 5], "object", "decimal128(38, 0)"),
+    ("UHUGEINT", [2**120, 5], "object", "decimal128(38, 0)"),
     ("UTINYINT", [0, 255], "uint8", "uint8"),
     ("USMALLINT", [0, 5], "uint16", "uint16"),
     ("UINTEGER", [0, 5], "uint32", "uint32"),

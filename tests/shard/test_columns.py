@@ -24,7 +24,13 @@ INTEGERS = {
     },
     **{
         name: (0, 2**bits - 1)
-        for name, bits in {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64}.items()
+        for name, bits in {
+            "UTINYINT": 8,
+            "USMALLINT": 16,
+            "UINTEGER": 32,
+            "UBIGINT": 64,
+            "UHUGEINT": 128,
+        }.items()
     },
 }
 DECIMALS = [

@@ -13,7 +13,7 @@ WRITTEN = [
     "numeric ( 10 , 2 )", "decimal(38,38)", "varchar", "text", "string", "char", "bpchar", "nvarchar",
     "character varying", "varchar(10)", "char(3)", "blob", "bytea", "binary", "varbinary", "date", "time",
     "time without time zone", "timestamp", "datetime", "timestamp_us", "timestamp  without time zone", "uuid",
-    "guid",
+    "guid", "uhugeint", "uint128", "timestamptz", "timestamp with time  zone", "interval",
 ]  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def test_every_name_of_duckdb_is_read_as_duckdb_reads_it_or_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["timestamptz", "interval", "int[]", "decimal(39)", "decimal(3,4)", "foo"]
+    "written", ["timestamp with time", "interval(3)", "int[]", "decimal(39)", "decimal(3,4)", "foo"]
 )
 def test_other_types_are_not_readable(written: str) -> None:
     assert canonical_type(written) is None

@@ -1,6 +1,7 @@
 """COPY: what goes out comes back the same, in each format; and what it refuses."""
 
 import datetime
+from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,24 @@ from gearsql.errors import (
 )
 
 COLUMNS = "id INTEGER, a BIGINT, b VARCHAR, c DOUBLE, d DECIMAL(2,2), e BLOB, f TIMESTAMP, g BOOLEAN, h UUID"
+COLUMNS += ", i UHUGEINT, j TIMESTAMPTZ, k INTERVAL"
 ROWS: list[tuple[Any, ...]] = [
-    (1, 2**62, "", 0.1, Decimal("0.50"), b"\x00\xff,", datetime.datetime(2024, 2, 29, 1, 2, 3), True, None),
-    (2, None, 'é,"\n', -1e300, None, b"", None, False, None),
-    (3, -1, None, None, None, None, None, None, None),
+    (
+        1,
+        2**62,
+        "",
+        0.1,
+        Decimal("0.50"),
+        b"\x00\xff,",
+        datetime.datetime(2024, 2, 29, 1, 2, 3),
+        True,
+        None,
+        7,
+        datetime.datetime(1, 1, 1, tzinfo=UTC),
+        datetime.timedelta(3, 2, 1000),
+    ),
+    (2, None, 'é,"\n', -1e300, None, b"", None, False, None, None, None, None),
+    (3, -1, *[None] * 10),
 ]
 
 
@@ -35,7 +50,7 @@ def copying(place: Cluster) -> Any:
     with gearsql.connect(place.url, files=True) as connection:
         connection.execute(f"CREATE OR REPLACE TABLE c ({COLUMNS}) WITH (key = 'wc:{{id}}')")
         connection.execute("DELETE FROM c")
-        connection.cursor().executemany("INSERT INTO c VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", ROWS)
+        connection.cursor().executemany("INSERT INTO c VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ROWS)
         yield connection
         connection.execute("DELETE FROM c")
         connection.execute("DROP TABLE c")

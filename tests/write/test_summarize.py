@@ -8,18 +8,20 @@ from gearsql.errors import UnknownTableError
 
 COLUMNS = (
     "i INTEGER, b VARCHAR, d DOUBLE, dt DATE, ts TIMESTAMP, dec DECIMAL(8,2), bo BOOLEAN, "
-    "u UUID, ti TIME, h HUGEINT, nothing SMALLINT"
+    "u UUID, ti TIME, h HUGEINT, nothing SMALLINT, uh UHUGEINT, tz TIMESTAMPTZ, iv INTERVAL"
 )
 ROWS = """SELECT range::INTEGER, 'x' || range, range / 4, DATE '2020-01-01' + range::INTEGER * 2,
     TIMESTAMP '2020-01-01 10:00:00' + INTERVAL (range * 2) HOUR, (range / 7)::DECIMAL(8,2),
     CASE WHEN range % 3 > 0 THEN range % 2 = 0 END,
-    ('00000000-0000-0000-0000-0000000000' || (10 + range))::UUID, TIME '10:00:00', range::HUGEINT, NULL
+    ('00000000-0000-0000-0000-0000000000' || (10 + range))::UUID, TIME '10:00:00', range::HUGEINT, NULL,
+    range::UHUGEINT, TIMESTAMPTZ '2020-01-01 10:00:00+02' + INTERVAL (range * 2) HOUR, INTERVAL (range) DAY
     FROM range(9)"""
 EXACT = ("column_name", "column_type", "min", "max", "avg", "count", "null_percentage")
 
 
 def test_a_table_is_summarised_as_duckdb_does(connection: Connection) -> None:
     oracle = duckdb.connect()
+    oracle.execute("SET TimeZone = 'UTC'")
     oracle.execute(f"CREATE TABLE s ({COLUMNS})")
     connection.execute(f"CREATE OR REPLACE TABLE s ({COLUMNS}) WITH (key = 'sum:{{i}}')")
     for rows in (f"INSERT INTO s {ROWS}", None):
@@ -29,7 +31,7 @@ def test_a_table_is_summarised_as_duckdb_does(connection: Connection) -> None:
         else:
             oracle.execute(rows)
             connection.cursor().executemany(
-                "INSERT INTO s VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", oracle.execute("FROM s").fetchall()
+                f"INSERT INTO s VALUES ({', '.join('?' * 14)})", oracle.execute("FROM s").fetchall()
             )
         theirs, ours = oracle.sql("SUMMARIZE s"), connection.execute("SUMMARIZE s")
         assert ours.description is not None

@@ -110,13 +110,14 @@ class Engine:
         self._tables = Tables(self._shards)
         self.functions = Functions(self._shards)
         self._binder = Binder()
-        self._merger = Merger()
         self._wanted = reader
         self._chosen: Reader | None = None
         self._timeout = timeout
         self._session = session
         self._limits = limits
         self.control()  # both are as they should be
+        memory = (limits or {}).get("memory")
+        self._merger = Merger(f"{memory}B" if memory else None)
         self._scan = _known_mode(scan)
         self._kept: dict[tuple[object, ...], Compiled] = {}
         self._writes = Writes(self._shards, self._tables, self._ask, files)

@@ -58,12 +58,14 @@ static duckdb_database open_locked_down(unsigned memory_megabytes, char **error)
 }
 
 /* What the configuration call does not take: an empty text, an extension's setting, and locks that come last. */
-static bool lock_configuration(duckdb_database database, char **error) {
+static bool lock_configuration(duckdb_database database, bool bounded, char **error) {
     duckdb_connection connection = NULL;
     if (duckdb_connect(database, &connection) != DuckDBSuccess) return false;
-    static const char *const statements[] = {
-        "SET GLOBAL temp_directory = ''", "SET GLOBAL enable_external_access = false", "SET GLOBAL TimeZone = 'UTC'",
-        "SET GLOBAL allowed_configs = ['streaming_buffer_size']", "SET GLOBAL lock_configuration = true"};
+    const char *const statements[] = {"SET GLOBAL temp_directory = ''", "SET GLOBAL enable_external_access = false",
+                                      "SET GLOBAL TimeZone = 'UTC'",
+                                      bounded ? "SET GLOBAL allowed_configs = ['streaming_buffer_size', 'memory_limit']"
+                                              : "SET GLOBAL allowed_configs = ['streaming_buffer_size']",
+                                      "SET GLOBAL lock_configuration = true"};
     bool locked = true;
     for (size_t i = 0; i < sizeof statements / sizeof *statements && locked; i++) {
         duckdb_result result;
@@ -76,14 +78,22 @@ static bool lock_configuration(duckdb_database database, char **error) {
     return locked;
 }
 
+/* Not closed if it does not open whole: the worker ends its stage by that, and tries again at the next. */
+static duckdb_database open_database(unsigned memory_megabytes, bool bounded, char **error) {
+    duckdb_database opened = open_locked_down(memory_megabytes, error);
+    bool whole = opened != NULL && gears_scan_register(opened) && lock_configuration(opened, bounded, error);
+    return whole ? opened : NULL;
+}
+
+duckdb_database gears_duckdb_bounded(unsigned memory_megabytes, char **error) {
+    return open_database(memory_megabytes, true, error);
+}
+
 duckdb_database gears_duckdb_database(unsigned memory_megabytes, char **error) {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     static duckdb_database database;
     pthread_mutex_lock(&mutex);
-    if (database == NULL) {
-        duckdb_database opened = open_locked_down(memory_megabytes, error);
-        if (opened != NULL && gears_scan_register(opened) && lock_configuration(opened, error)) database = opened;
-    }
+    if (database == NULL) database = open_database(memory_megabytes, false, error);
     pthread_mutex_unlock(&mutex);
     return database;
 }

@@ -199,5 +199,7 @@ const char *gears_duckdb_bind(const char *path);
 /* The one in-memory database of this server, locked down (no files, no network, no extensions, fixed settings),
  * opened at the first call. Returns NULL and logs on failure. Runs on: worker threads. GIL: released. */
 duckdb_database gears_duckdb_database(unsigned memory_megabytes, char **error);
+/* One more like it, of which memory_limit may be set: DuckDB knows no bound of one connection. */
+duckdb_database gears_duckdb_bounded(unsigned memory_megabytes, char **error);
 
 #endif

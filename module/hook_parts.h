@@ -19,7 +19,8 @@ enum { GEARS_HOOK_GROUPS = 3 }; /* one for each isolation */
  * has no argument to tell it. Made once, never freed. */
 typedef struct gears_hook_signature {
     struct gears_hook_signature *next;
-    char *text, *call; /* `call` of the signature, without the index */
+    const void *engine; /* whose DuckDB knows it: stage->engine */
+    char *text, *call;  /* `call` of the signature, without the index */
     bool aggregate, is_volatile;
     uint32_t index;
     size_t parameter_count;

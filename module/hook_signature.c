@@ -117,7 +117,7 @@ static const gears_hook_signature *find_or_register(gears_stage *stage, duckdb_c
                                                     const char *text) {
     const gears_function *f = stage->hooks[index];
     for (const gears_hook_signature *s = known; s != NULL; s = s->next) {
-        if (strcmp(s->call, f->call) != 0) continue;
+        if (s->engine != stage->engine || strcmp(s->call, f->call) != 0) continue;
         if (strcmp(s->text, text) != 0) {
             gears_stage_fail(stage, "GEARSFUNCTION another signature has the name %s", f->call);
             return NULL;
@@ -129,6 +129,7 @@ static const gears_hook_signature *find_or_register(gears_stage *stage, duckdb_c
         gears_stage_fail(stage, "GEARSFUNCTION DuckDB refused %s", f->call);
         return NULL;
     }
+    s->engine = stage->engine;
     s->next = known;
     known = s;
     return s;

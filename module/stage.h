@@ -76,7 +76,7 @@ typedef struct gears_scan_spec {
 
 /* 0: no bound. stage_limits.c */
 typedef struct gears_limits {
-    uint64_t time_ms, deadline_us, rows, shipped_rows, shipped_bytes;
+    uint64_t time_ms, deadline_us, rows, shipped_rows, shipped_bytes, memory_bytes;
 } gears_limits;
 
 typedef struct gears_stage {
@@ -103,6 +103,7 @@ typedef struct gears_stage {
     bool is_check;                   /* of a definition: in the session of the user's checks */
     char shard[48];                  /* who this server is, for hooks */
     struct gears_hooks *running;     /* worker only: hook.c's */
+    const void *engine;              /* worker only: whose DuckDB runs it: NULL for the server's, else a worker's */
     bool ending;                     /* worker only: its sessions hear of the end, and are answered nothing */
     bool left;                       /* its hooks' only: the worker has left it to a thread that ends its hooks */
     uint64_t started_us, started_ms; /* monotonic; of the calendar */

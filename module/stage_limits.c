@@ -7,7 +7,7 @@
 #include "lock.h"
 
 unsigned gears_limits_time_ms, gears_limits_rows, gears_limits_shipped_rows, gears_limits_shipped_mb,
-    gears_limits_frames_mb = 256;
+    gears_limits_memory_mb, gears_limits_frames_mb = 256;
 
 enum { LONGEST_SLEEP_MS = 1000, REMEMBERED = 4096 };
 
@@ -54,6 +54,7 @@ void gears_limits_start(RedisModuleCtx *ctx, gears_stage *stage) {
     tighten(&stage->limits.rows, gears_limits_rows);
     tighten(&stage->limits.shipped_rows, gears_limits_shipped_rows);
     tighten(&stage->limits.shipped_bytes, (uint64_t)gears_limits_shipped_mb << 20);
+    tighten(&stage->limits.memory_bytes, (uint64_t)gears_limits_memory_mb << 20);
     if (stage->limits.time_ms == 0) return;
     stage->limits.deadline_us = stage->started_us + stage->limits.time_ms * 1000;
     arm(ctx, stage->limits.deadline_us);

@@ -1,4 +1,4 @@
-/* Bounds of one stage: its time, the rows that it reads, the rows and bytes that it ships. A query names its own, the
+/* Bounds of one stage: its time, the rows that it reads, the rows and bytes that it ships, DuckDB's memory. A query names its own, the
  * server's are module arguments; the tighter one holds. And stages that may run only once. */
 #ifndef GEARS_STAGE_LIMITS_H
 #define GEARS_STAGE_LIMITS_H
@@ -7,7 +7,7 @@
 
 /* Module arguments; 0: no bound. */
 extern unsigned gears_limits_time_ms, gears_limits_rows, gears_limits_shipped_rows, gears_limits_shipped_mb,
-    gears_limits_frames_mb;
+    gears_limits_memory_mb, gears_limits_frames_mb;
 
 /* Give the stage the server's bounds where they are tighter, and see to its deadline.
  * Runs on: main thread, when the stage is accepted. */

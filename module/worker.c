@@ -30,9 +30,17 @@ static queued *first, **last = &first; /* these and the counts: under mutex */
 static size_t queue_length, workers, idle;
 static _Atomic unsigned long long stages_total, rows_total, duckdb_memory;
 
+/* A connection to a DuckDB, opened at its first stage. */
+typedef struct engine {
+    duckdb_connection connection;
+    duckdb_arrow_options arrow;
+} engine;
+
+/* Stages with a bound on their memory run in a DuckDB of the worker's own, others in the server's. */
 typedef struct worker {
     RedisModuleCtx *ctx;
-    duckdb_connection connection;
+    engine shared, own;
+    duckdb_connection connection; /* of the stage at hand, as `arrow` */
     duckdb_arrow_options arrow;
 } worker;
 
@@ -229,7 +237,9 @@ static void sample_memory(worker *w) {
     static _Atomic uint64_t sampled;
     uint64_t now = gears_lock_now(), before = atomic_load(&sampled), bytes = 0;
     if (now - before < 1000000 || !atomic_compare_exchange_strong(&sampled, &before, now)) return;
-    if (run_query(w->connection, "SELECT coalesce(sum(memory_usage_bytes), 0)::UBIGINT FROM duckdb_memory()", &bytes))
+    if (w->shared.connection == NULL) return;
+    if (run_query(w->shared.connection, "SELECT coalesce(sum(memory_usage_bytes), 0)::UBIGINT FROM duckdb_memory()",
+                  &bytes))
         atomic_store(&duckdb_memory, bytes);
 }
 
@@ -249,17 +259,38 @@ static gears_stage *next_stage(void) {
     return stage;
 }
 
-static bool open_connection(worker *w, gears_stage *stage) {
-    if (w->connection != NULL) return true;
+static bool open_engine(engine *e, bool bounded, gears_stage *stage) {
     char *error = NULL;
-    duckdb_database database = gears_duckdb_database(gears_worker_memory_mb, &error);
-    if (database != NULL && duckdb_connect(database, &w->connection) == DuckDBSuccess) {
-        run_query(w->connection, "SET streaming_buffer_size = '1MiB'", NULL);
-        duckdb_connection_get_arrow_options(w->connection, &w->arrow);
+    if (e->connection != NULL) return true;
+    duckdb_database database = bounded ? gears_duckdb_bounded(gears_worker_memory_mb, &error)
+                                       : gears_duckdb_database(gears_worker_memory_mb, &error);
+    if (database != NULL && duckdb_connect(database, &e->connection) == DuckDBSuccess) {
+        run_query(e->connection, "SET streaming_buffer_size = '1MiB'", NULL);
+        duckdb_connection_get_arrow_options(e->connection, &e->arrow);
         return true;
     }
     fail_with_duckdb(stage, error ? error : "DuckDB did not open");
     return false;
+}
+
+static bool bound_memory(engine *e, gears_stage *stage) {
+    char sql[64];
+    snprintf(sql, sizeof sql, "SET GLOBAL memory_limit = '%lluB'", (unsigned long long)stage->limits.memory_bytes);
+    if (run_query(e->connection, sql, NULL)) return true;
+    gears_stage_fail(stage, "GEARSMEMORY DuckDB alone takes more than %llu bytes",
+                     (unsigned long long)stage->limits.memory_bytes);
+    return false;
+}
+
+static bool open_connection(worker *w, gears_stage *stage) {
+    uint64_t bound = stage->limits.memory_bytes;
+    bool bounded = bound != 0 && bound < (uint64_t)gears_worker_memory_mb << 20;
+    engine *e = bounded ? &w->own : &w->shared;
+    if (!open_engine(e, bounded, stage) || (bounded && !bound_memory(e, stage))) return false;
+    w->connection = e->connection;
+    w->arrow = e->arrow;
+    stage->engine = bounded ? e : NULL;
+    return true;
 }
 
 static void *worker_main(void *data) {

@@ -23,8 +23,14 @@ from gearsql.errors import CancelledError, Error, InterfaceError, QueryTimeoutEr
 Why = Literal["cancelled", "late", "interrupted"]
 Stop = Callable[[], object]
 
-LIMITS = {"rows": "ROWS", "shipped_rows": "SHIPPED_ROWS", "shipped_bytes": "SHIPPED_BYTES"}
-"""What a query may be bounded by on each shard, and the servers' words."""
+LIMITS = {
+    "rows": "ROWS",
+    "shipped_rows": "SHIPPED_ROWS",
+    "shipped_bytes": "SHIPPED_BYTES",
+    "memory": "MEMORY_BYTES",
+}
+"""What a query may be bounded by on each shard, and the servers' words; the memory is the merge's, too."""
+LEAST_MEMORY = 16 << 20
 LATER_SECONDS = 0.2
 INSIST_SECONDS = 0.05
 """DuckDB forgets an interrupt that comes before it runs, so whoever stops does so again."""
@@ -47,6 +53,8 @@ def _checked(limits: Mapping[str, int]) -> dict[str, int]:
             raise InterfaceError(
                 f"limits are {', '.join(LIMITS)}, each a number from 1, not {name} = {value!r}"
             )
+    if limits.get("memory", LEAST_MEMORY) < LEAST_MEMORY:
+        raise InterfaceError(f"DuckDB alone needs {LEAST_MEMORY} bytes of memory, not {limits['memory']}")
     return {LIMITS[name]: value for name, value in limits.items()}
 
 

@@ -7,7 +7,7 @@ key and every wanted field travels here.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -29,8 +29,9 @@ from gearsql.cluster.pages import Page, Wanted, pages
 from gearsql.cluster.replies import KEYS_HINT, misfit
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.slots import ASK_SLOTS, SlotAccount
-from gearsql.cluster.stats import StageStats
+from gearsql.cluster.stats import ShardStats, StageStats
 from gearsql.cluster.topology import Shard
+from gearsql.errors import ByteLimitError, RowLimitError
 from gearsql.native import cast_column, match_template
 from gearsql.plan.stages import AclMode, Scan
 
@@ -65,7 +66,7 @@ def read_rows(
 
     The first batch is empty: it tells the types even if there are no rows.
     """
-    account = SlotAccount() if shards.clustered else None
+    account, limits = SlotAccount() if shards.clustered else None, shards.control.limits()
     fields = wanted_fields(scan.columns)
     yield to_batch(scan, Page(), fields)[0]
 
@@ -82,6 +83,7 @@ def read_rows(
             mine.rows_scanned += batch.num_rows
             mine.rows_shipped += batch.num_rows
             mine.bytes_shipped += batch.nbytes
+            require_within(limits, mine)
             yield batch
         if account is not None:
             account.closes(connection.name, connection.ask(*ASK_SLOTS))
@@ -91,6 +93,17 @@ def read_rows(
     yield from gather(shards, read, timeout)
     if account is not None:
         account.check()
+
+
+def require_within(limits: Mapping[str, int], read: ShardStats) -> None:
+    """Raise when a shard's rows are more than the query may read or ship: here all that are read travel."""
+    for word, count, error, what in (
+        ("ROWS", read.rows_scanned, RowLimitError, "rows were read"),
+        ("SHIPPED_ROWS", read.rows_shipped, RowLimitError, "rows were shipped"),
+        ("SHIPPED_BYTES", read.bytes_shipped, ByteLimitError, "bytes were shipped"),
+    ):
+        if word in limits and count > limits[word]:
+            raise error(f"{read.shard}: more than {limits[word]} {what}", shard=read.shard)
 
 
 def withheld(scan: Scan, page: Page, acl: AclMode) -> int:

@@ -1,0 +1,101 @@
+"""Bounds of a query: what is over one ends it by name, in the servers and in a reader in the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import gearsql
+from gearsql.dbapi import Connection
+from gearsql.embedded import Cluster
+from gearsql.errors import ByteLimitError, InterfaceError, MemoryLimitError, ResourceLimitError, RowLimitError
+from tests.faults.scene import COUNT, RIGHT, ROWS, fill
+
+LEAST = 16 << 20
+# Each shard holds a third of the rows, and some.
+ALL_ROWS = 'SELECT n, w FROM "row:*"'
+
+
+@pytest.mark.parametrize("reader", ["module", "portable"])
+@pytest.mark.parametrize(
+    ("limits", "error", "told"),
+    [
+        ({"rows": 100}, RowLimitError, "more than 100 rows were read"),
+        ({"shipped_rows": 100}, RowLimitError, "more than 100 rows (would be|were) shipped"),
+        ({"shipped_bytes": 1000}, ByteLimitError, "more than 1000 bytes (would be|were) shipped"),
+    ],
+)
+def test_what_is_read_and_shipped_is_bounded_by_either_reader(
+    quick_shards: Cluster, reader: str, limits: dict[str, int], error: type[ResourceLimitError], told: str
+) -> None:
+    with gearsql.connect(quick_shards.url, limits=limits, reader=reader) as connection:  # type: ignore[arg-type]
+        with pytest.raises(error, match=told) as raised:
+            connection.execute(ALL_ROWS)
+        assert raised.value.shard is not None
+        assert connection.execute('SELECT count(*) FROM "none:*"').fetchall() == [(0,)]
+    within = {"rows": ROWS, "shipped_rows": ROWS, "shipped_bytes": 1 << 30}
+    with gearsql.connect(quick_shards.url, limits=within, reader=reader) as connection:  # type: ignore[arg-type]
+        assert connection.execute(COUNT).fetchall() == RIGHT
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[Cluster]:
+    """One server, which does all of a query."""
+    with Cluster(1) as server:
+        fill(server.url)
+        yield server
+
+
+GREEDY = 'SELECT count(*), max(length(s)) FROM (SELECT DISTINCT repeat(w, 200) AS s FROM "row:*")'
+GREED = [(ROWS, 1200)]
+
+
+def test_memory_is_bounded_for_one_query_and_for_no_other(alone: Cluster) -> None:
+    with (
+        gearsql.connect(alone.url, limits={"memory": LEAST}) as bounded,
+        gearsql.connect(alone.url) as free,
+    ):
+        define(free)
+        for connection in (bounded, free, bounded):
+            assert connection.execute(COUNT).fetchall() == RIGHT
+            assert connection.execute('SELECT sum(same(n)) FROM "row:*" WHERE n < 9').fetchall() == [(36,)]
+            if connection is free:
+                assert free.execute(GREEDY).fetchall() == GREED
+            else:
+                with pytest.raises(MemoryLimitError, match="Out of Memory") as raised:
+                    bounded.execute(GREEDY)
+                assert raised.value.shard is not None
+
+
+def test_memory_of_the_merge_is_bounded_as_well(quick_shards: Cluster) -> None:
+    # Rows travel, since the order matters; none of the shards holds them.
+    query = (
+        'SELECT count(DISTINCT s) FROM (SELECT repeat(w, 200) || lag(n) OVER (ORDER BY n) AS s FROM "row:*")'
+    )
+    with gearsql.connect(quick_shards.url) as connection:
+        assert connection.execute(query).fetchall() == [(ROWS - 1,)]
+    with gearsql.connect(quick_shards.url, limits={"memory": LEAST}) as connection:
+        with pytest.raises(MemoryLimitError, match="the merge needs more memory"):
+            connection.execute(query)
+        assert connection.execute(COUNT).fetchall() == RIGHT
+
+
+def test_a_server_bounds_the_memory_of_each_query() -> None:
+    with Cluster(1, module_options={"QUERY_MEMORY_MB": 16}) as server:
+        fill(server.url)
+        with gearsql.connect(server.url) as connection:
+            with pytest.raises(MemoryLimitError):
+                connection.execute(GREEDY)
+            assert connection.execute(COUNT).fetchall() == RIGHT
+
+
+def test_limits_that_are_none_are_refused(quick_shards: Cluster) -> None:
+    for limits in ({"memory": 1}, {"rows": 0}, {"keys": 5}, {"memory": "1GB"}):
+        with pytest.raises(InterfaceError):
+            gearsql.connect(quick_shards.url, limits=limits)  # type: ignore[arg-type]
+
+
+def define(connection: Connection) -> None:
+    """A function, which each DuckDB has to be told of."""
+    connection.execute("CREATE FUNCTION same(n BIGINT) RETURNS BIGINT LANGUAGE python AS $$return n$$")

@@ -49,10 +49,11 @@ def _by_ordinal(ordered: exp.Ordered, items: list[str]) -> str:
     return sql(key)
 
 
-def _rows_wanted(tree: exp.Select) -> int | None:
-    """LIMIT + OFFSET, if both are plain numbers and there is a LIMIT."""
+def _rows_wanted(tree: exp.Select) -> str | None:
+    """LIMIT + OFFSET, if both are plain numbers and there is a LIMIT. DuckDB adds: each may be a slot."""
     limit, offset = (tree.args.get(clause) for clause in ("limit", "offset"))
     bounds = [clause.expression for clause in (limit, offset) if clause]
     if not limit or not all(isinstance(bound, exp.Literal) and bound.is_int for bound in bounds):
         return None
-    return sum(int(bound.name) for bound in bounds)
+    total = sum(int(bound.name) for bound in bounds)
+    return " + ".join(bound.name for bound in bounds) if total < 2**31 else str(total)

@@ -110,15 +110,16 @@ class Binder:
         parameters: Parameters = None,
         hooks: Mapping[str, Known] | None = None,
         near: Near | None = None,
+        moment: datetime.datetime | None = None,
     ) -> BoundQuery:
         """Bind a query on its table; errors know their place in the query's text.
 
         `hooks` are those of query.calls that users have defined, `near` tells their names that are like one.
-        A query without a table takes NO_TABLE.
+        A query without a table takes NO_TABLE. `moment` is what its clock shows; None: now.
         """
         with self._lock:
             try:
-                return self._bind(query, table, parameters, hooks or {}, near)
+                return self._bind(query, table, parameters, hooks or {}, near, moment)
             except Error as error:
                 error.text = query.text
                 raise
@@ -130,11 +131,12 @@ class Binder:
         parameters: Parameters = None,
         hooks: Mapping[str, Known] | None = None,
         near: Near | None = None,
+        moment: datetime.datetime | None = None,
     ) -> WideBound:
         """Bind a query that is no block; `tables` are those of query.sources by their names."""
         with self._lock:
             try:
-                return self._bind_wide(query, tables, parameters, hooks or {}, near)
+                return self._bind_wide(query, tables, parameters, hooks or {}, near, moment)
             except Error as error:
                 error.text = query.text
                 raise
@@ -146,11 +148,13 @@ class Binder:
         parameters: Parameters,
         hooks: Mapping[str, Known],
         near: Near | None,
+        moment: datetime.datetime | None,
     ) -> WideBound:
         found = require(query.syntax, hooks, near)
         for node, word in special_names(query.syntax.select, tables.values()):
             raise unsupported_name(word, query.syntax.position(node), query.text)
-        step = _edited(query.syntax, _constants(query.syntax, parameters, tables.values()), _same_place)
+        edits = _constants(query.syntax, parameters, tables.values(), moment)
+        step = _edited(query.syntax, edits, _same_place)
         written = _written_names(query.syntax, step.syntax, frozenset())
         prefix, keyed = free_prefix(query.text), names_keys(query.text)
         names = {table_key(name): f"{prefix}{index}" for index, name in enumerate(tables)}
@@ -226,10 +230,12 @@ class Binder:
         parameters: Parameters,
         hooks: Mapping[str, Known],
         near: Near | None,
+        moment: datetime.datetime | None = None,
     ) -> BoundQuery:
         scene = _scene(query.syntax, table, hooks, near)
         check_names(query.syntax, scene.found)
-        step = _edited(query.syntax, _constants(query.syntax, parameters, [table]), _same_place)
+        edits = _constants(query.syntax, parameters, [table], moment)
+        step = _edited(query.syntax, edits, _same_place)
         step = _edited(step.syntax, star_edits(step.syntax, scene.found), step.origin)
         scene = replace(scene, found=relations(step.syntax, table, hooks))
         lateral = splice(trim(step.syntax.text), lateral_edits(step.syntax, scene.found))
@@ -311,11 +317,13 @@ def _visible(table: Table, keyed: bool) -> tuple[Column, ...]:
     return table.all_columns if keyed or not table.columns else table.columns
 
 
-def _constants(syntax: Syntax, parameters: Parameters, tables: Iterable[Table]) -> list[Edit]:
+def _constants(
+    syntax: Syntax, parameters: Parameters, tables: Iterable[Table], moment: datetime.datetime | None
+) -> list[Edit]:
     """The edits that write parameters and the clock into a query."""
     columns = {fold(column.name) for table in tables for column in table.all_columns}
     columns |= names_given(syntax.select)
-    moment = datetime.datetime.now(datetime.UTC)
+    moment = moment or datetime.datetime.now(datetime.UTC)
     return [*parameter_edits(syntax, parameters), *clock_edits(syntax, columns, moment)]
 
 

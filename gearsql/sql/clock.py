@@ -19,17 +19,22 @@ _FORMATS = {
 }
 
 
+def literals(moment: datetime.datetime) -> dict[str, str]:
+    """The text of a moment by type, those first that others are a part of."""
+    return {type_: moment.strftime(form) for type_, form in _FORMATS.items()}
+
+
 def clock_edits(syntax: Syntax, columns: Collection[str], moment: datetime.datetime) -> list[Edit]:
     """One edit for each reading of the clock; `columns` are folded names that are no words for it.
 
     `moment` is in UTC, as everything is here.
     """
-    edits = []
+    edits, texts = [], literals(moment)
     for node, name in find_clocks(syntax.select, columns):
         place = syntax.position(node)
         type_ = CLOCK[name]
         if place is not None:
-            edits.append(Edit(place, f"CAST('{moment.strftime(_FORMATS[type_])}' AS {type_})"))
+            edits.append(Edit(place, f"CAST('{texts[type_]}' AS {type_})"))
     return edits
 
 

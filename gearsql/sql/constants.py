@@ -5,7 +5,17 @@ from __future__ import annotations
 import datetime
 import decimal
 import uuid
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Stands for a constant while a statement is compiled: `text` is found again in its plan (slots.py)."""
+
+    text: str
+    sql: str
+
 
 _INTEGERS = (
     ("INTEGER", -(2**31), 2**31),
@@ -22,6 +32,8 @@ def constant(value: Any) -> str:
     match value:
         case None:
             return "NULL"
+        case Marker():
+            return value.sql
         case bool():
             return "true" if value else "false"
         case int():

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gearsql.errors import Position, ProgrammingError
-from gearsql.sql.constants import constant
+from gearsql.sql.constants import Marker, constant
 from gearsql.sql.splice import Edit
 from gearsql.sql.syntax import Node, Syntax, children
 
@@ -16,7 +16,7 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None
 def parameter_edits(syntax: Syntax, parameters: Parameters) -> list[Edit]:
     """One edit for each parameter in the text; a wrong count or name is an error at its place."""
     places = list(find_parameters(syntax.select))
-    values = _by_identifier(parameters)
+    values = by_identifier(parameters)
     for node in places:
         if node["identifier"] not in values:
             raise _missing(syntax, node, parameters)
@@ -35,7 +35,8 @@ def find_parameters(node: Node) -> Iterator[Node]:
         yield from find_parameters(child)
 
 
-def _by_identifier(parameters: Parameters) -> dict[str, Any]:
+def by_identifier(parameters: Parameters) -> dict[str, Any]:
+    """The values by what the parser calls their parameters: `?` have numbers from 1."""
     if parameters is None:
         return {}
     if isinstance(parameters, Mapping):
@@ -45,6 +46,8 @@ def _by_identifier(parameters: Parameters) -> dict[str, Any]:
 
 def _edit(syntax: Syntax, node: Node, value: Any, counts: bool) -> Edit:
     place = _place(syntax, node)
+    if counts and isinstance(value, Marker):
+        return Edit(place, value.text)
     if counts and value is not None and type(value) is not int:
         raise ProgrammingError("LIMIT and OFFSET take an integer", position=place, text=syntax.text)
     try:

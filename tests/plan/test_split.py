@@ -31,7 +31,8 @@ def test_only_columns_that_are_read_are_scanned(play: Any) -> None:
 def test_limit_and_offset_are_added_up_on_every_shard(play: Any) -> None:
     plan = play.plan("SELECT s FROM t WHERE f ORDER BY a DESC NULLS FIRST, id LIMIT 3 OFFSET 4")
     assert plan.shard.sql == (
-        'SELECT "s" AS s0, "a" AS s1, "id" AS s2 FROM scan_0 WHERE "f" ORDER BY 2 DESC NULLS FIRST, 3 LIMIT 7'
+        'SELECT "s" AS s0, "a" AS s1, "id" AS s2 FROM scan_0 WHERE "f" '
+        "ORDER BY 2 DESC NULLS FIRST, 3 LIMIT 3 + 4"
     )
     assert plan.merge == MergeStage(
         "shipped", "SELECT s0 FROM shipped ORDER BY s1 DESC NULLS FIRST, s2 LIMIT 3 OFFSET 4"

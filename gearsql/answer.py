@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,13 +13,23 @@ from gearsql.sql.bound import ResultColumn
 
 @dataclass(frozen=True)
 class Answer:
-    """`table` is None after a statement without rows; `notes` are sentences for the user."""
+    """`table` is None after a statement without rows; `notes` are sentences for the user.
+
+    Of rows that are Python objects already there is no table before somebody asks `arrow` for one.
+    """
 
     columns: tuple[ResultColumn, ...] = ()
     table: pa.Table | None = None
     notes: tuple[str, ...] = ()
     count: int = -1
     """The rows that a statement wrote; -1 if it is none that writes."""
+    rows: Sequence[tuple[Any, ...]] | None = None
+    make: Callable[[], pa.Table] | None = None
+
+    @property
+    def arrow(self) -> pa.Table | None:
+        """The answer as Arrow; None after a statement without rows."""
+        return self.make() if self.make else self.table
 
 
 def regrouped(columns: Sequence[ResultColumn], heads: Sequence[Sequence[str]], row: pa.Table) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from gearsql.cluster.notes import hook_notes, notes_of
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.presence import Wanted, choose_reader
 from gearsql.cluster.progress import Progress
+from gearsql.cluster.quick import QuickRead, quick_read
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.stage import Stage
 from gearsql.cluster.stats import StageStats
@@ -49,6 +51,7 @@ from gearsql.merge.hooks import Calling
 from gearsql.merge.merger import Merger
 from gearsql.plan.compiled import Compiled, compile_query
 from gearsql.plan.explain import explain
+from gearsql.plan.kept import KeptPlans
 from gearsql.plan.stages import AclMode, GearsPlan, Reader, ReadFrom, ScanMode, WidePlan
 from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery, ResultColumn, WideBound
@@ -76,7 +79,7 @@ from gearsql.sql.statements import (
 )
 
 TRIES = 3
-KEPT_PLANS = 256
+KEPT_TEXTS = 256
 
 
 class Engine:
@@ -119,7 +122,8 @@ class Engine:
         memory = (limits or {}).get("memory")
         self._merger = Merger(f"{memory}B" if memory else None)
         self._scan = _known_mode(scan)
-        self._kept: dict[tuple[object, ...], Compiled] = {}
+        self._plans = KeptPlans()
+        self._quick: dict[str, QuickRead] = {}
         self._writes = Writes(self._shards, self._tables, self._ask, files)
         self._derived = Derived(self._tables, self._run_patiently, self._columns)
         # What a write reads through: its table with the raw fields.
@@ -140,8 +144,28 @@ class Engine:
         """Run one statement; when slots move, shards die or functions change meanwhile, run it again."""
         control = control or self.control()
         mode = self._scan if scan is None else _known_mode(scan)
+        quick = self._quick.get(text) if mode == "sliced" and not self._limits else None
+        if quick is not None and control.timeout is None:
+            with self._shards.serving(control):
+                answer = self._quickly(quick, parameters)
+            if answer is not None:
+                return answer
+            quick = None
         with control.running(), self._shards.serving(control):
+            if quick is not None and (answer := self._quickly(quick, parameters)) is not None:
+                return answer
             return self._run_patiently(_parsed(text), parameters, progress, mode)
+
+    def _quickly(self, quick: QuickRead, parameters: Parameters) -> Answer | None:
+        try:
+            answer = quick.answer(self._shards, parameters)
+        except BaseException:
+            # A reply may be on its way that nobody waits for any more.
+            self._shards.close()
+            raise
+        if answer is not None:
+            self._shards.control.done()
+        return answer
 
     def run_many(
         self,
@@ -223,12 +247,12 @@ class Engine:
     ) -> Answer:
         match statement:
             case Query() | WideQuery():
-                compiled = self._compiled_query(statement, parameters)
+                compiled = self._compiled_query(statement, parameters, mode)
                 run = _Run(patience, progress, mode)
                 table = self._answer(compiled, run)
                 return Answer(compiled.plan.columns, table, (*self._tables.said(), *run.notes))
             case Explain():
-                plan = self._compiled_query(statement.query, parameters).plan
+                plan = self._compiled_query(statement.query, parameters, mode).plan
                 lines = explain(plan).splitlines()
                 if statement.analyze:
                     lines += self._analyze(statement.query, parameters, progress, patience, mode)
@@ -319,22 +343,35 @@ class Engine:
             self._shards.close()
             raise
 
-    def _compiled_query(self, query: AnyQuery, parameters: Parameters) -> Compiled:
-        """Bind and split, or take what the same text over the same tables gave before."""
+    def _compiled_query(self, query: AnyQuery, parameters: Parameters, mode: ScanMode = "sliced") -> Compiled:
+        """Bind and split, or fill in what the same text over the same tables gave before."""
         tables, hooks = self._tables_of(query), self._hooks(query)
-        self._chosen = self._chosen or choose_reader(self._shards, self._wanted)
+        self._chosen = reader = self._chosen or choose_reader(self._shards, self._wanted)
+        # A snapshot is of one moment, and who reads replicas spares the primaries: for both keys are scanned.
+        points = mode == "sliced" and self._shards.read_from == "primary"
         shards = len(self._shards.all)
-        # repr tells 1, 1.0 and True apart, which are equal as keys.
+
+        def compiling(values: Parameters, moment: datetime.datetime | None) -> Compiled:
+            bound = self._bind(query, tables, values, hooks, moment)
+            return compile_query(bound, shards, reader, points=points)
+
         versions = tuple(sorted(known.function.hash for known in hooks.values()))
         place = query.table_position if isinstance(query, Query) else query.sources
-        named = tuple(tables.items())
-        key = (query.text, place, repr(parameters), named, versions, shards, self._chosen)
-        if query.timed or key not in self._kept:
-            bound = self._bind(query, tables, parameters, hooks)
-            if len(self._kept) == KEPT_PLANS:
-                del self._kept[next(iter(self._kept))]
-            self._kept[key] = compile_query(bound, shards, self._chosen)
-        return self._kept[key]
+        key = (query.text, place, tuple(tables.items()), versions, shards, reader, points)
+        found = self._plans.find(key, query, parameters, compiling)
+        if isinstance(query, Query) and query.table_name is not None and self._given is None:
+            # Not query.text: around a query there may be a statement, EXPLAIN for one.
+            text, evidence = query.syntax.text, self._tables.catalog.evidence(query.table_name)
+            self._remember(text, quick_read(found, evidence))
+        return found.compiled
+
+    def _remember(self, text: str, quick: QuickRead | None) -> None:
+        """Keep the short way of a statement, as its plan is now."""
+        self._quick.pop(text, None)
+        if quick is not None:
+            if len(self._quick) == KEPT_TEXTS:
+                del self._quick[next(iter(self._quick))]
+            self._quick[text] = quick
 
     def _tables_of(self, query: AnyQuery) -> dict[str, Table]:
         """Return the tables that a query names, by these names."""
@@ -360,9 +397,10 @@ class Engine:
         tables: Mapping[str, Table],
         parameters: Parameters,
         hooks: dict[str, Known],
+        moment: datetime.datetime | None,
     ) -> BoundQuery | WideBound:
         try:
-            return self._bound(query, tables, parameters, hooks)
+            return self._bound(query, tables, parameters, hooks, moment)
         except ProgrammingError as error:
             # A function may have changed since it was looked up, a column be younger than the inference.
             if query.calls:
@@ -378,7 +416,7 @@ class Engine:
                 tables = {**tables, **inferred}
             elif renewed == hooks:
                 raise
-            return self._bound(query, tables, parameters, renewed)
+            return self._bound(query, tables, parameters, renewed, moment)
 
     def _bound(
         self,
@@ -386,18 +424,19 @@ class Engine:
         tables: Mapping[str, Table],
         parameters: Parameters,
         hooks: dict[str, Known],
+        moment: datetime.datetime | None,
     ) -> BoundQuery | WideBound:
         near = self.functions.near
         if isinstance(query, WideQuery):
-            return self._binder.bind_wide(query, tables, parameters, hooks, near)
+            return self._binder.bind_wide(query, tables, parameters, hooks, near, moment)
         table = NO_TABLE if query.table_name is None else tables[query.table_name]
         try:
-            return self._binder.bind(query, table, parameters, hooks, near)
+            return self._binder.bind(query, table, parameters, hooks, near, moment)
         except NotSupportedError as error:
             # A block's columns can be used in ways that are not a block's: as a whole row, for one.
             wide = WideQuery(query.text, query.syntax, sources_of(query), query.calls, query.timed)
             try:
-                return self._binder.bind_wide(wide, tables, parameters, hooks, near)
+                return self._binder.bind_wide(wide, tables, parameters, hooks, near, moment)
             except NotSupportedError:
                 raise error from None
 
@@ -415,7 +454,7 @@ class _Run:
         self.notes = tuple(dict.fromkeys((*self.notes, *said)))
 
 
-@lru_cache(KEPT_PLANS)
+@lru_cache(KEPT_TEXTS)
 def _parsed(text: str) -> Statement:
     return parse(text)
 

@@ -7,10 +7,16 @@ through ctypes, an Arrow column at a time. ctypes lets go of the GIL meanwhile.
 from __future__ import annotations
 
 import ctypes
+import datetime
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from struct import Struct
+from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 
@@ -161,6 +167,8 @@ def _library() -> ctypes.CDLL:
     signatures = {
         "gears_cast_parse_type": (flag, [text, size, pointer]),
         "gears_cast_arrow_width": (size, [pointer]),
+        "gears_cast_width": (size, [pointer]),
+        "gears_cast_value": (flag, [pointer, text, size, pointer]),
         "gears_cast_column": (ctypes.c_int64, [pointer, pointer, flag, pointer]),
         "gears_text_member": (ctypes.c_int, [text, size, text, size, pointer, pointer]),
         "gears_pattern_captures": (ctypes.c_int64, [pointer, size, pointer, pointer]),
@@ -254,3 +262,72 @@ def _same_bytes(type: str, values: pa.Array, valid: pa.Buffer) -> pa.Array:
     start = values.offset * (8 if large else 4)
     array = pa.Array.from_buffers(read_as, len(values), [valid, offsets.slice(start), data])
     return pa.ExtensionArray.from_storage(pa.json_(read_as), array) if type == "JSON" else array
+
+
+class MisfitTextError(Exception):
+    """A text is no value of its column's type."""
+
+
+def value_reader(type: str) -> Callable[[bytes], Any] | None:
+    """Return what casts one text to the Python object that DuckDB would give; None for types without.
+
+    It raises MisfitTextError, and is for one thread at a time.
+    """
+    make = _decimal_of(type) if type.startswith("DECIMAL(") else _MADE.get(type)
+    if make is None:
+        return None
+    kind, cast = _parse_type(type), _library().gears_cast_value
+    slot = ctypes.create_string_buffer(16)
+    # Kept by the closure: their addresses are all that C is told.
+    by_kind, room = ctypes.byref(kind), ctypes.byref(slot)
+
+    def read(text: bytes) -> Any:
+        if not cast(by_kind, text, len(text), room):
+            raise MisfitTextError
+        return make(slot, text)
+
+    return read
+
+
+def _decimal_of(type: str) -> Callable[[Any, bytes], Any]:
+    kind = _parse_type(type)
+    width, scale = _library().gears_cast_width(ctypes.byref(kind)), kind.scale
+
+    def make(slot: Any, _: bytes) -> Decimal:
+        return Decimal(f"{int.from_bytes(slot.raw[:width], 'little', signed=True)}E-{scale}")
+
+    return make
+
+
+def _number(form: str) -> Callable[[Any, bytes], Any]:
+    unpack = Struct(form).unpack_from
+    return lambda slot, _: unpack(slot)[0]
+
+
+def _moment(slot: Any, _: bytes) -> datetime.datetime:
+    return _EPOCH + datetime.timedelta(microseconds=_MICROS(slot)[0])
+
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+_MICROS = Struct("<q").unpack_from
+
+_MADE: dict[str, Callable[[Any, bytes], Any]] = {
+    "BOOLEAN": _number("<?"),
+    "TINYINT": _number("<b"),
+    "SMALLINT": _number("<h"),
+    "INTEGER": _number("<i"),
+    "BIGINT": _number("<q"),
+    "HUGEINT": lambda slot, _: int.from_bytes(slot.raw, "little", signed=True),
+    "UTINYINT": _number("<B"),
+    "USMALLINT": _number("<H"),
+    "UINTEGER": _number("<I"),
+    "UBIGINT": _number("<Q"),
+    "FLOAT": _number("<f"),
+    "DOUBLE": _number("<d"),
+    "DATE": lambda _, text: datetime.date.fromisoformat(text.decode()),
+    "TIME": lambda slot, text: _moment(slot, text).time(),
+    "TIMESTAMP": _moment,
+    "UUID": lambda _, text: UUID(text.decode()),
+    "VARCHAR": lambda _, text: text.decode(),
+    "BLOB": lambda _, text: text,
+}

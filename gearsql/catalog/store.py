@@ -26,6 +26,8 @@ VERSION_KEY = "{gearsql}:version"
 NAMES_KEY = "{gearsql}:tables"
 READ_HINT = "declared tables are in the catalog: ACL SETUSER <user> %R~{gearsql}:*"
 TRIES = 20
+MOST_SEEN = 256
+"""Texts of the catalog whose tables are kept."""
 
 Command = Sequence[Any]
 
@@ -50,6 +52,7 @@ class Catalog:
         self._owner = owner
         # For a user who may not write the catalog's keys.
         self._unstored: dict[bytes, Table] = {}
+        self._seen: dict[bytes, tuple[bytes | None, Table | None]] = {}
 
     def create(self, table: Table | View, *, replace: bool = False, if_not_exists: bool = False) -> bool:
         """Add a declared table or a view and say whether it was added; of several at once one wins."""
@@ -127,6 +130,21 @@ class Catalog:
         self._unstored[key.encode(errors="surrogateescape")] = table
         return table
 
+    def evidence(self, name: str) -> list[tuple[bytes, bytes]] | None:
+        """Return what has to be in the catalog for a name still to mean what find() and inferred() said last.
+
+        Pairs of key and text, b'' for none; None if the catalog does not tell.
+        """
+        found = []
+        for key in (_encoded(_table_key(name)), _encoded(_inferred_key(name))):
+            if key in self._unstored or key not in self._seen:
+                return None
+            stored, table = self._seen[key]
+            found.append((key, stored or b""))
+            if table is not None:
+                return found
+        return None
+
     def names(self) -> list[str]:
         """Return the names of the declared tables, sorted."""
         return sorted(name.decode() for name in self._owner().ask("SMEMBERS", NAMES_KEY))
@@ -143,11 +161,18 @@ class Catalog:
         return UnknownTableError(f"no table {name}", candidates=near, hint=hint)
 
     def _read(self, key: str) -> Table | None:
+        name = _encoded(key)
         try:
-            stored = self._owner().ask("GET", _encoded(key))
+            stored = self._owner().ask("GET", name)
         except AccessDeniedError:
+            self._seen.pop(name, None)
             return None
-        return None if stored is None else from_json(stored)
+        if name not in self._seen or self._seen[name][0] != stored:
+            self._seen.pop(name, None)
+            self._seen[name] = stored, None if stored is None else from_json(stored)
+            if len(self._seen) > MOST_SEEN:
+                del self._seen[next(iter(self._seen))]
+        return self._seen[name][1]
 
     def _change(self, key: str, table: Table | View, condition: list[str], *more: Command) -> list[Any]:
         """Set a table and count the change in one transaction; SET's reply comes first, the version last."""

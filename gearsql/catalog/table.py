@@ -56,6 +56,18 @@ class ElementSource:
     part: Part
 
 
+@dataclass(frozen=True)
+class Fixed:
+    """A part of the key that is one of some constants: placeholder number `place`, None for the whole key.
+
+    `constants` are texts; `type` is the column's that reads the part.
+    """
+
+    place: int | None
+    type: str
+    constants: tuple[str, ...]
+
+
 Source = KeySource | PlaceholderSource | FieldSource | ElementSource
 
 

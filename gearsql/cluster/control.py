@@ -105,6 +105,10 @@ class Control:
         """End the statement, here and on all shards: it raises CancelledError. It may have ended already."""
         self._end("cancelled")
 
+    def done(self) -> None:
+        """Note that the statement has ended: nothing is left to be stopped."""
+        self._done.set()
+
     def require(self) -> None:
         """Raise the reason if the statement is being ended."""
         if self._why is not None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import ElementSource, FieldSource, KeyTemplate, KeyType, Part
 from gearsql.cluster.connection import ShardConnection
-from gearsql.cluster.pages import COUNT, Page, Wanted, new_keys
+from gearsql.cluster.pages import COUNT, Asked, Page, Wanted, new_keys
 from gearsql.cluster.replies import misfit
 from gearsql.errors import AccessDeniedError, Error, KeyChangedError, ShardError
 from gearsql.native import json_member, match_template
@@ -39,18 +39,22 @@ class _Element:
 
 def element_pages(connection: ShardConnection, scan: Scan, wanted: Sequence[Wanted]) -> Iterator[Page]:
     """Yield a row for each element of every key that matches; each key is read once."""
-    read = _READERS[scan.type]
     for found in new_keys(connection, scan_pattern(scan.keys)):
-        page = Page()
-        keys = _of_type(connection, _matching(scan, found), scan.type, page)
-        for key, elements in read(connection, keys, scan, page):
-            for element in elements:
-                page.keys.append(key)
-                page.values.append(element.values(wanted))
-            if len(page.keys) >= COUNT:
-                yield page
-                page = Page()
-        yield page
+        yield from elements_of(connection, scan, _matching(scan, found), wanted)
+
+
+def elements_of(connection: Asked, scan: Scan, keys: list[bytes], wanted: Sequence[Wanted]) -> Iterator[Page]:
+    """Yield a row for each element of these keys."""
+    page = Page()
+    keys = _of_type(connection, keys, scan.type, page)
+    for key, elements in _READERS[scan.type](connection, keys, scan, page):
+        for element in elements:
+            page.keys.append(key)
+            page.values.append(element.values(wanted))
+        if len(page.keys) >= COUNT:
+            yield page
+            page = Page()
+    yield page
 
 
 def _matching(scan: Scan, keys: list[bytes]) -> list[bytes]:
@@ -60,7 +64,7 @@ def _matching(scan: Scan, keys: list[bytes]) -> list[bytes]:
     return [key for key, matches in zip(keys, matched, strict=True) if matches]
 
 
-def _of_type(connection: ShardConnection, keys: list[bytes], type: KeyType, page: Page) -> list[bytes]:
+def _of_type(connection: Asked, keys: list[bytes], type: KeyType, page: Page) -> list[bytes]:
     """Leave out keys of another type, which the page counts, and those that are gone."""
     wanted = _SERVER_TYPES.get(type, type.encode())
     found = connection.ask_all([("TYPE", key) for key in keys]) if keys else []
@@ -78,7 +82,7 @@ def _of_type(connection: ShardConnection, keys: list[bytes], type: KeyType, page
     return kept
 
 
-def _ask_all(connection: ShardConnection, commands: Sequence[Sequence[Any]]) -> list[Any]:
+def _ask_all(connection: Asked, commands: Sequence[Sequence[Any]]) -> list[Any]:
     replies: list[Any] = connection.ask_all(commands) if commands else []
     for reply in replies:
         if isinstance(reply, Error) and not _is_other_type(reply):
@@ -94,7 +98,7 @@ def _is_other_type(reply: Error) -> bool:
 Found = Iterator[tuple[bytes, list[_Element]]]
 
 
-def _strings(connection: ShardConnection, keys: list[bytes], scan: Scan, _: Page) -> Found:
+def _strings(connection: Asked, keys: list[bytes], scan: Scan, _: Page) -> Found:
     if not any(isinstance(column.source, ElementSource) for column in scan.columns):
         yield from ((key, [_Element({"value": b""}, {})]) for key in keys)
         return
@@ -103,7 +107,7 @@ def _strings(connection: ShardConnection, keys: list[bytes], scan: Scan, _: Page
             yield key, [_Element({"value": value}, {})]
 
 
-def _objects(connection: ShardConnection, keys: list[bytes], scan: Scan, page: Page) -> Found:
+def _objects(connection: Asked, keys: list[bytes], scan: Scan, page: Page) -> Found:
     members = [(c, c.source.field) for c in scan.columns if isinstance(c.source, FieldSource)]
     if not members:
         yield from ((key, [_Element({}, {})]) for key in keys)
@@ -123,11 +127,11 @@ def _objects(connection: ShardConnection, keys: list[bytes], scan: Scan, page: P
         yield key, [_Element({}, fields)]
 
 
-def _members(command: str) -> Callable[[ShardConnection, list[bytes], Scan, Page], Found]:
+def _members(command: str) -> Callable[[Asked, list[bytes], Scan, Page], Found]:
     """SSCAN or ZSCAN, which may give a member twice."""
     step = 2 if command == "ZSCAN" else 1
 
-    def read(connection: ShardConnection, keys: list[bytes], _: Scan, __: Page) -> Found:
+    def read(connection: Asked, keys: list[bytes], _: Scan, __: Page) -> Found:
         firsts = _ask_all(connection, [(command, key, 0, "COUNT", COUNT) for key in keys])
         for key, first in zip(keys, firsts, strict=True):
             reply, seen = first, set[bytes]()
@@ -163,7 +167,7 @@ def score_text(written: bytes) -> bytes:
     return text.encode()
 
 
-def _lists(connection: ShardConnection, keys: list[bytes], _: Scan, __: Page) -> Found:
+def _lists(connection: Asked, keys: list[bytes], _: Scan, __: Page) -> Found:
     firsts = _ask_all(connection, [("LRANGE", key, 0, COUNT - 1) for key in keys])
     for key, first in zip(keys, firsts, strict=True):
         values, start = first or [], 0
@@ -187,7 +191,7 @@ def _lists(connection: ShardConnection, keys: list[bytes], _: Scan, __: Page) ->
             values = again[LOOK_BACK:]
 
 
-def _streams(connection: ShardConnection, keys: list[bytes], _: Scan, __: Page) -> Found:
+def _streams(connection: Asked, keys: list[bytes], _: Scan, __: Page) -> Found:
     lasts = _ask_all(connection, [("XREVRANGE", key, "+", "-", "COUNT", 1) for key in keys])
     for key, last in zip(keys, lasts, strict=True):
         start: Any = b"-"
@@ -203,7 +207,7 @@ def _fields(flat: list[bytes]) -> dict[bytes, bytes | None]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-_READERS: dict[KeyType, Callable[[ShardConnection, list[bytes], Scan, Page], Found]] = {
+_READERS: dict[KeyType, Callable[[Asked, list[bytes], Scan, Page], Found]] = {
     "string": _strings,
     "json": _objects,
     "set": _members("SSCAN"),

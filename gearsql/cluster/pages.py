@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from gearsql.catalog.table import ElementSource
-from gearsql.cluster.connection import ShardConnection
+from gearsql.cluster.connection import Command, ShardConnection
 from gearsql.errors import AccessDeniedError, Error, ShardError
 
 COUNT = 1000
@@ -34,7 +34,8 @@ class Page:
 def pages(connection: ShardConnection, pattern: bytes, fields: Sequence[bytes]) -> Iterator[Page]:
     """Yield every hash whose key matches, exactly once; `values` are those of `fields`."""
     for keys in new_keys(connection, pattern):
-        yield _page(connection, keys, fields)
+        connection.send_packed([packed(keys, b"HMGET" if fields else b"HLEN", fields)])
+        yield page_of(connection, keys, connection.read_all(len(keys)), len(fields))
 
 
 def new_keys(connection: ShardConnection, pattern: bytes) -> Iterator[list[bytes]]:
@@ -51,10 +52,18 @@ def new_keys(connection: ShardConnection, pattern: bytes) -> Iterator[list[bytes
             return
 
 
-def _page(connection: ShardConnection, keys: list[bytes], fields: Sequence[bytes]) -> Page:
+class Asked(Protocol):
+    """Whom commands are sent to."""
+
+    def ask_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands and return their replies, errors among them."""
+        ...
+
+
+def page_of(connection: Asked, keys: list[bytes], replies: Sequence[Any], width: int) -> Page:
+    """Return the rows of keys by the replies to their HMGET of `width` fields, to HLEN if there are none."""
     page, doubtful = Page(), []
-    connection.send_packed([_packed(keys, fields)])
-    for key, reply in zip(keys, connection.read_all(len(keys)), strict=True):
+    for key, reply in zip(keys, replies, strict=True):
         match reply:
             case ShardError() if "WRONGTYPE" in reply.message:
                 page.skipped += 1
@@ -64,24 +73,24 @@ def _page(connection: ShardConnection, keys: list[bytes], fields: Sequence[bytes
                 raise reply
             case 0:
                 pass  # HLEN: the key has gone since SCAN saw it.
-            case _ if fields and not any(value is not None for value in reply):
+            case _ if width and not any(value is not None for value in reply):
                 doubtful.append(key)
             case _:
                 page.keys.append(key)
-                page.values.append(reply if fields else ())
-    _add_empty(connection, page, doubtful, len(fields))
+                page.values.append(reply if width else ())
+    _add_empty(connection, page, doubtful, width)
     return page
 
 
-def _packed(keys: Sequence[bytes], fields: Sequence[bytes]) -> bytes:
-    """Write the commands in the protocol's form: they differ in the key only, which redis-py cannot know."""
-    words = [b"HMGET" if fields else b"HLEN", b"", *fields]
+def packed(keys: Sequence[bytes], command: bytes, fields: Sequence[bytes] = ()) -> bytes:
+    """Write commands in the protocol's form: they differ in the key only, which redis-py cannot know."""
+    words = [command, b"", *fields]
     bulks = [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
     head, tail = b"*%d\r\n%b" % (len(words), bulks[0]), b"".join(bulks[2:])
     return b"".join(b"%b$%d\r\n%b\r\n%b" % (head, len(key), key, tail) for key in keys)
 
 
-def _add_empty(connection: ShardConnection, page: Page, doubtful: list[bytes], width: int) -> None:
+def _add_empty(connection: Asked, page: Page, doubtful: list[bytes], width: int) -> None:
     """Add the keys without any of the fields that are there: a hash without them is a row of NULLs."""
     replies: list[Any] = connection.ask_all([("EXISTS", key) for key in doubtful]) if doubtful else []
     for key, exists in zip(doubtful, replies, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ from redis.crc import key_slot
 
 from gearsql.cluster.connection import Endpoint, ShardConnection
 from gearsql.cluster.control import Control
-from gearsql.cluster.topology import ALONE, Shard, find_shards
+from gearsql.cluster.topology import ALONE, Shard, by_slot, find_shards
 from gearsql.errors import Error, ShardUnreachableError, SlotsMovedError
 from gearsql.plan.stages import AclMode, ReadFrom
 
@@ -45,6 +45,7 @@ class Shards:
         self.control = Control()
         """The statement's that asks at the time."""
         self.all: tuple[Shard, ...] = ()
+        self._by_slot: list[Shard] = []
         self.refresh()
 
     @contextmanager
@@ -64,6 +65,7 @@ class Shards:
         for shard in set(self._connections) - set(found):
             self._connections.pop(shard).close()
         self.all = found
+        self._by_slot = by_slot(found) if self.clustered else []
         self._silent -= {shard.name for shard in found}
 
     def require_still(self, waited_for: Collection[Shard]) -> None:
@@ -151,17 +153,11 @@ class Shards:
 
     def owner(self, key: bytes) -> ShardConnection:
         """Return the connection to the shard that serves `key`."""
-        slot = key_slot(key)
-        spans = ((shard, span) for shard in self.all for span in shard.slots)
-        return self.connection(next(shard for shard, (first, last) in spans if first <= slot <= last))
+        return self.connection(self.shard_of(key))
 
-    def owners(self) -> Callable[[bytes], Shard]:
-        """Return what finds the shard of each of many keys."""
-        by_slot: dict[int, Shard] = {}
-        for shard in self.all:
-            for first, last in shard.slots:
-                by_slot |= dict.fromkeys(range(first, last + 1), shard)
-        return lambda key: by_slot[key_slot(key)]
+    def shard_of(self, key: bytes) -> Shard:
+        """Return the shard that serves `key`."""
+        return self._by_slot[key_slot(key)] if self._by_slot else ALONE
 
     def close(self) -> None:
         """Close all connections, which ends what runs on them; the next question opens new ones.

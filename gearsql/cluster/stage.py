@@ -13,11 +13,13 @@ from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.dispatch import dispatch
 from gearsql.cluster.gather import gather
 from gearsql.cluster.patience import Patience
+from gearsql.cluster.points import read_points
 from gearsql.cluster.portable import read_rows
 from gearsql.cluster.progress import Progress, reported
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.stats import StageStats
 from gearsql.cluster.topology import Shard
+from gearsql.errors import ByteLimitError, RowLimitError
 from gearsql.merge.arrival import Arrival
 from gearsql.merge.hooks import Calling
 from gearsql.merge.merger import Merger
@@ -46,7 +48,13 @@ class Stage:
         """Yield what the stage ships, at least one batch; closing the iterator ends the stage everywhere."""
         measured = self.patience.control.measured
         measured.stages.append((self.plan.shard.scans[0].table, self.stats))
-        yield from self._in_servers() if self.plan.reader == "module" else self._here(merger)
+        match self.plan.reader:
+            case "module":
+                yield from self._in_servers()
+            case "portable":
+                yield from self._here(merger, self._read())
+            case "point":
+                yield from self._bounded(self._points(merger))
         measured.arrived = time.perf_counter()
 
     def _in_servers(self) -> Iterator[pa.RecordBatch]:
@@ -54,9 +62,30 @@ class Stage:
             shard, how = self.plan.shard, (self.patience, self.session, self.mode)
             yield from dispatch(self.shards, shard, self.stats, *how)
 
-    def _here(self, merger: Merger) -> Iterator[pa.RecordBatch]:
-        with closing(Arrival(self._read())) as rows, rows.faults():
+    def _here(self, merger: Merger, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with closing(Arrival(batches)) as rows, rows.faults():
             yield from merger.run_local(self.plan.shard, [rows.reader()], self.calling)
+
+    def _points(self, merger: Merger) -> Iterator[pa.RecordBatch]:
+        (scan,) = self.plan.shard.scans
+        batches = read_points(self.shards, scan, self.stats, self.patience.left())
+        if self.plan.direct is None:
+            yield from self._here(merger, batches)
+            return
+        for batch in batches:
+            columns = [batch.column(index) for index in self.plan.direct]
+            yield pa.RecordBatch.from_arrays(columns, [f"s{index}" for index in range(len(columns))])
+
+    def _bounded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Hold a point read to what the query's limits let a shard ship."""
+        limits, rows, size = self.patience.control.limits(), 0, 0
+        for batch in batches:
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows > limits.get("SHIPPED_ROWS", rows):
+                raise RowLimitError(f"more than {limits['SHIPPED_ROWS']} rows would be shipped")
+            if size > limits.get("SHIPPED_BYTES", size):
+                raise ByteLimitError(f"more than {limits['SHIPPED_BYTES']} bytes would be shipped")
+            yield batch
 
     def _read(self) -> Iterator[pa.RecordBatch]:
         (scan,) = self.plan.shard.scans

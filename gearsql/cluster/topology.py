@@ -23,6 +23,10 @@ class Shard:
     slots: tuple[SlotRange, ...]
     replicas: int = field(default=0, compare=False)
 
+    def __hash__(self) -> int:
+        # Asked for with each key of a point read.
+        return hash((self.host, self.port))
+
     @property
     def name(self) -> str:
         """What its connections are called."""
@@ -66,6 +70,13 @@ def _primaries(entries: Sequence[Any], seed_host: str) -> tuple[Shard, ...]:
     return tuple(
         Shard(host, port, tuple(spans), replicated[host, port]) for (host, port), spans in slots.items()
     )
+
+
+def by_slot(shards: Iterable[Shard]) -> list[Shard]:
+    """Return the shard of each slot; they serve all of them."""
+    spans = [(span, shard) for shard in shards for span in shard.slots]
+    ordered = sorted(spans, key=lambda pair: pair[0])
+    return [shard for (first, last), shard in ordered for _ in range(first, last + 1)]
 
 
 def require_all_slots(spans: Iterable[SlotRange]) -> None:

@@ -240,9 +240,8 @@ def _require_free(target: Target, rows: Sequence[Row], text: str, place: Positio
     """
     shards = target.shards
     keys: dict[Shard, list[bytes]] = {}
-    owner = shards.owners()
     for row in rows:
-        keys.setdefault(owner(row.key), []).append(row.key)
+        keys.setdefault(shards.shard_of(row.key), []).append(row.key)
 
     def read(shard: Shard, connection: ShardConnection) -> Iterator[tuple[bytes, bytes]]:
         for start in range(0, len(keys[shard]), LOOKED_AT):

@@ -11,7 +11,7 @@ import pyarrow as pa
 from gearsql.answer import Answer
 from gearsql.cluster.control import Control, ShardProgress
 from gearsql.cluster.progress import Progress
-from gearsql.dbapi.rows import Rows
+from gearsql.dbapi.rows import ReadyRows, Rows
 from gearsql.errors import InterfaceError, Warning
 from gearsql.plan.stages import ScanMode
 
@@ -39,7 +39,7 @@ class Cursor:
         """Of the statement that runs or ran last, as GEARSQL.STATUS shows it and GEARSQL.CANCEL takes it."""
         self._control: Control | None = None
         self._answer: Answer | None = None
-        self._rows: Rows | None = None
+        self._rows: Rows | ReadyRows | None = None
         self._closed = False
 
     @property
@@ -53,6 +53,8 @@ class Cursor:
         """The number of rows that the last statement gave, or wrote; else -1."""
         if self._answer is None:
             return -1
+        if self._answer.rows is not None:
+            return len(self._answer.rows)
         return self._answer.count if self._answer.table is None else self._answer.table.num_rows
 
     def execute(
@@ -75,7 +77,9 @@ class Cursor:
         control = self._begin(timeout)
         self._answer = engine.run(operation, parameters, self.progress, scan, control)
         self.messages += [(Warning, Warning(note)) for note in self._answer.notes]
-        if self._answer.table is not None:
+        if self._answer.rows is not None:
+            self._rows = ReadyRows(self._answer.rows)
+        elif self._answer.table is not None:
             self._rows = Rows(self._answer.table, [column.type for column in self._answer.columns])
         return self
 
@@ -115,7 +119,7 @@ class Cursor:
         """Return the whole answer as a pyarrow Table, however much was fetched before."""
         self._fetching()
         assert self._answer is not None
-        return self._answer.table
+        return self._answer.arrow
 
     def __iter__(self) -> Iterator[Row]:
         """Yield the rows that are left."""
@@ -141,7 +145,7 @@ class Cursor:
         if not self._closed:
             self._closed, self._answer, self._rows = True, None, None
 
-    def _fetching(self) -> Rows:
+    def _fetching(self) -> Rows | ReadyRows:
         self._require_open()
         if self._rows is None:
             raise InterfaceError("there are no rows to fetch: execute a query first")

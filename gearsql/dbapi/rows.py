@@ -43,6 +43,28 @@ class Rows:
         return self._pending
 
 
+class ReadyRows:
+    """The rows of an answer that are Python objects already."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        """Nothing is copied before the first fetch."""
+        self._rows = rows
+        self._next = 0
+
+    def one(self) -> Row | None:
+        """Return the next row."""
+        return next(iter(self.many(1)), None)
+
+    def many(self, size: int) -> list[Row]:
+        """Return the next rows."""
+        start, self._next = self._next, min(self._next + max(size, 0), len(self._rows))
+        return list(self._rows[start : self._next])
+
+    def all(self) -> list[Row]:
+        """Return all rows that are left."""
+        return self.many(len(self._rows))
+
+
 def _select(types: Sequence[str], as_text: bool) -> str:
     # Arrow has no TUPLE and brings a STRUCT. Its other stand-ins, as VARCHAR for ENUM, have equal values.
     casts = [f"::{type_}" if "TUPLE(" in type_ else "" for type_ in types]

@@ -6,13 +6,19 @@ from collections.abc import Iterator
 
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import Column, ElementSource, FieldSource, KeySource, PlaceholderSource
+from gearsql.plan.keys import keys_of
 from gearsql.plan.stages import GearsPlan, Scan, WidePlan
 from gearsql.sql.hooks import Hooks, hooks_in
 
 _READERS = {
     "module": "the module, in each server",
+    "point": "this client, by the names of the keys",
     "portable": "portable: this client reads the hashes over the network, which is slower",
 }
+
+
+MOST_SHOWN = 5
+"""Keys of a point read."""
 
 
 def explain(plan: GearsPlan | WidePlan) -> str:
@@ -21,6 +27,8 @@ def explain(plan: GearsPlan | WidePlan) -> str:
         return "\n".join(_wide(plan))
     if not plan.shard.scans:
         return "\n".join(["reader   none: no key is read", *_end(plan)])
+    if plan.reader == "point":
+        return "\n".join([f"reader   {_READERS[plan.reader]}", "", *_point(plan)])
     return "\n".join([f"reader   {_READERS[plan.reader]}", *_shard(plan), *_end(plan)])
 
 
@@ -29,12 +37,31 @@ def _wide(plan: WidePlan) -> Iterator[str]:
     for part in plan.parts:
         yield ""
         yield part.name
-        yield from ("  " + line if line else "" for line in (*list(_shard(part.plan))[1:], *_end(part.plan)))
+        lines = _point(part.plan) if part.plan.reader == "point" else _part(part.plan)
+        yield from ("  " + line if line else "" for line in lines)
     yield ""
     yield "once, over these"
     if plan.hooks:
         yield f"  hooks    {_hooks(plan.hooks, here=True)}"
     yield f"  sql      {plan.sql}"
+
+
+def _part(plan: GearsPlan) -> Iterator[str]:
+    yield from list(_shard(plan))[1:]
+    yield from _end(plan)
+
+
+def _point(plan: GearsPlan) -> Iterator[str]:
+    (scan,) = plan.shard.scans
+    keys = keys_of(scan)
+    where = "1 key on its shard" if len(keys) == 1 else f"{len(keys)} keys, each on its shard"
+    yield f"point read of {where}"
+    shown = [key.decode(errors="backslashreplace") for key in keys[:MOST_SHOWN]]
+    yield f"  keys     {', '.join(shown + ['…'] * (len(keys) > MOST_SHOWN)) or 'none'}"
+    yield from list(_scan(scan))[1:]
+    if plan.filter:
+        yield f"  filter   {plan.filter}"
+    yield f"  sql      {'none: the rows are the answer' if plan.direct is not None else plan.shard.sql}"
 
 
 def _shard(plan: GearsPlan) -> Iterator[str]:

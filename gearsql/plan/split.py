@@ -1,5 +1,6 @@
 """Bound query → gears plan: what every shard computes, what it ships, and what runs once.
 
+the filter names the keys            a point read, and the whole query runs here (keys.py)
 one shard, or the portable reader    the whole query runs where the rows are
 no aggregates                        projection.py
 aggregates, GROUP BY                 grouped.py
@@ -12,9 +13,10 @@ from collections.abc import Collection
 
 from sqlglot import exp
 
-from gearsql.catalog.table import Table
+from gearsql.catalog.table import Fixed, Table
 from gearsql.plan.aggregates import find_aggregates
 from gearsql.plan.grouped import split_groups
+from gearsql.plan.keys import fixed_by, is_only_keys, is_point
 from gearsql.plan.projection import split_projection
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.rewrite import RELATION
@@ -32,19 +34,42 @@ Split = tuple[str, str | None, str]
 """The SQL of the shards, that of the merge, and what is shipped in words."""
 
 
-def split(bound: BoundQuery, shards: int, reader: Reader) -> GearsPlan:
-    """Compile a query. What cannot be split ships its rows: slower, never another answer."""
+def split(bound: BoundQuery, shards: int, reader: Reader, *, points: bool = True) -> GearsPlan:
+    """Compile a query. What cannot be split ships its rows: slower, never another answer.
+
+    Without `points` keys are found by scans only.
+    """
     if bound.table == NO_TABLE:
         merge = MergeStage("nothing", bound.text, hooks=bound.hooks)
         return GearsPlan(reader, ShardStage((), ""), merge, bound.columns, "nothing", 0)
+    scan = scan_of(bound.table, bound.reads, fixed_by(bound))
+    if points and is_point(scan) and not bound.hooks:
+        return _point(bound, scan, shards)
     try:
         shard, text, ships = _split_tree(bound, 1 if reader == "portable" else shards)
         stage = MergeStage(RELATION, text, EXPORT in shard, hooks_in(text, bound.hooks)) if text else None
     except RowsNeeded as reason:
         shard, stage = split_rows(bound, here=reader == "portable")
         ships = f"rows, because {reason}"
-    stages = ShardStage((scan_of(bound.table, bound.reads),), shard, bound.hooks), stage
+    stages = ShardStage((scan,), shard, bound.hooks), stage
     return GearsPlan(reader, *stages, bound.columns, ships, shards, _filter(bound))
+
+
+def _point(bound: BoundQuery, scan: Scan, shards: int) -> GearsPlan:
+    assert bound.tree is not None
+    stage = ShardStage((scan,), write_from(bound.tree, source_of(bound)))
+    direct = _plain_columns(bound.tree, scan) if is_only_keys(bound, scan.fixed) else None
+    return GearsPlan("point", stage, None, bound.columns, "", shards, _filter(bound), direct)
+
+
+def _plain_columns(tree: exp.Select, scan: Scan) -> tuple[int, ...] | None:
+    """Where in the scan the query's items are, if it has nothing but a filter and plain columns."""
+    items = [item.unalias() for item in tree.expressions]
+    clauses = {name for name, value in tree.args.items() if value} - {"expressions", "where", "from_"}
+    if clauses or not all(isinstance(item, exp.Column) for item in items):
+        return None
+    names = [column.name for column in scan.columns]
+    return tuple(names.index(item.name) for item in items)
 
 
 def _split_tree(bound: BoundQuery, shards: int) -> Split:
@@ -75,10 +100,10 @@ def _check_travels(bound: BoundQuery, shard: str) -> None:
         raise RowsNeeded("an ENUM does not travel")
 
 
-def scan_of(table: Table, reads: Collection[str]) -> Scan:
+def scan_of(table: Table, reads: Collection[str], fixed: tuple[Fixed, ...] = ()) -> Scan:
     """Return the scan of a table that reads some of its columns."""
     columns = tuple(column for column in table.all_columns if column.name in reads)
-    return Scan(table.name, table.keys, columns, table.on_error, table.null_values, table.type)
+    return Scan(table.name, table.keys, columns, table.on_error, table.null_values, table.type, fixed)
 
 
 def _filter(bound: BoundQuery) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gearsql.catalog.table import Column, Glob, KeyTemplate, KeyType, OnError
+from gearsql.catalog.table import Column, Fixed, Glob, KeyTemplate, KeyType, OnError
 from gearsql.sql.bound import ResultColumn
 from gearsql.sql.hooks import Hooks
 
-Reader = Literal["module", "portable"]
+Reader = Literal["module", "portable", "point"]
+"""Who reads the rows: each server, this client by SCAN, or this client by the keys' names (keys.py)."""
 ScanMode = Literal["sliced", "snapshot"]
 """How a shard's keys are read: in turns between other clients' commands, or all as of one moment."""
 ReadFrom = Literal["primary", "replica", "replica-only"]
@@ -20,7 +21,10 @@ AclMode = Literal["error", "skip"]
 
 @dataclass(frozen=True)
 class Scan:
-    """A keyspace scan, the source of the rows `scan_<i>`: only the columns that the stage reads."""
+    """A keyspace scan, the source of the rows `scan_<i>`: only the columns that the stage reads.
+
+    `fixed` is what its keys have to be like: others are not read.
+    """
 
     table: str
     keys: KeyTemplate | Glob
@@ -28,6 +32,7 @@ class Scan:
     on_error: OnError = "error"
     null_values: tuple[bytes, ...] = ()
     type: KeyType = "hash"
+    fixed: tuple[Fixed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,10 @@ class MergeStage:
 
 @dataclass(frozen=True)
 class GearsPlan:
-    """A compiled query. Without a merge stage the shards' rows, put together, are the answer."""
+    """A compiled query. Without a merge stage the shards' rows, put together, are the answer.
+
+    `direct`, of a point read only: the answer's columns are these of the scan's, and its rows are the answer.
+    """
 
     reader: Reader
     shard: ShardStage
@@ -70,6 +78,7 @@ class GearsPlan:
     ships: str  # for EXPLAIN: 'the answer' | 'partial states, …' | 'rows, because …'
     shards: int = 1  # for EXPLAIN
     filter: str = ""  # for EXPLAIN: what a row must meet on its shard
+    direct: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

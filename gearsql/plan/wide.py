@@ -1,6 +1,7 @@
 """A query of any shape → its plan: parts that the shards answer, and the query over their answers.
 
 On a single shard with the module nothing has to travel: there the query runs as it is, over its scans.
+Where all keys are known there are none.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from gearsql.sql.syntax import Node, read_query, write_query
 from gearsql.sql.wide import references
 
 
-def split_wide(bound: WideBound, shards: int, reader: Reader) -> GearsPlan | WidePlan:
-    """Compile a query that is no block."""
-    if shards == 1 and reader == "module" and bound.scans and _may_travel(bound):
+def split_wide(bound: WideBound, shards: int, reader: Reader, *, points: bool = True) -> GearsPlan | WidePlan:
+    """Compile a query that is no block. Without `points` keys are found by scans only."""
+    parts = tuple(
+        PartPlan(part.name, split(part.bound, shards, reader, points=points)) for part in bound.parts
+    )
+    scanned = bool(bound.hooks) or any(part.plan.reader == reader for part in parts)
+    if scanned and shards == 1 and reader == "module" and bound.scans and _may_travel(bound):
         scans = tuple(scan_of(scan.table, scan.reads) for scan in bound.scans)
         stage = ShardStage(scans, _on_shard(bound), bound.hooks)
         return GearsPlan(reader, stage, None, bound.columns, "the answer", shards)
-    parts = tuple(PartPlan(part.name, split(part.bound, shards, reader)) for part in bound.parts)
     return WidePlan(reader, parts, bound.merged, bound.columns, hooks_in(bound.merged, bound.hooks))
 
 

@@ -21,6 +21,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from gearsql.catalog.table import KeyTemplate, OnError
+from gearsql.catalog.types import enum_values
 from gearsql.errors import InterfaceError, InternalError
 
 
@@ -57,6 +58,7 @@ def cast_column(type: str, values: pa.Array, on_error: OnError) -> CastResult:
     stopped = _library().gears_cast_column(
         ctypes.byref(kind), ctypes.byref(column), on_error == "error", ctypes.byref(out)
     )
+    _library().gears_cast_free_type(ctypes.byref(kind))
     return CastResult(
         array=_finish(type, values, cells, valid),
         misfit=None if stopped < 0 else stopped,
@@ -112,7 +114,12 @@ _MAX_BYTES = 2**31 - 1  # Arrow's offsets of binary
 
 
 class _Type(ctypes.Structure):
-    _fields_ = (("kind", ctypes.c_int), ("precision", ctypes.c_uint8), ("scale", ctypes.c_uint8))
+    _fields_ = (
+        ("kind", ctypes.c_int),
+        ("precision", ctypes.c_uint8),
+        ("scale", ctypes.c_uint8),
+        ("values", ctypes.c_void_p),
+    )
 
 
 class _Slice(ctypes.Structure):
@@ -169,6 +176,7 @@ def _library() -> ctypes.CDLL:
         "gears_cast_arrow_width": (size, [pointer]),
         "gears_cast_width": (size, [pointer]),
         "gears_cast_value": (flag, [pointer, text, size, pointer]),
+        "gears_cast_free_type": (None, [pointer]),
         "gears_cast_column": (ctypes.c_int64, [pointer, pointer, flag, pointer]),
         "gears_text_member": (ctypes.c_int, [text, size, text, size, pointer, pointer]),
         "gears_pattern_captures": (ctypes.c_int64, [pointer, size, pointer, pointer]),
@@ -231,12 +239,16 @@ _STORED = {
 
 
 def _finish(type: str, values: pa.Array, cells: pa.Buffer, valid: pa.Buffer) -> pa.Array:
-    """Dress the bytes as the Arrow type that DuckDB reads as `type`."""
+    """Dress the bytes as the Arrow type that DuckDB reads as `type`; an ENUM it reads as VARCHAR."""
     if type in ("VARCHAR", "BLOB", "JSON"):
         return _same_bytes(type, values, valid)
     if type.startswith("DECIMAL"):
         precision, scale = map(int, type.removeprefix("DECIMAL(").removesuffix(")").split(","))
         return pa.Array.from_buffers(pa.decimal128(precision, scale), len(values), [valid, cells])
+    if type.startswith("ENUM("):
+        names = enum_values(type)
+        positions = pa.Array.from_buffers(_position(len(names)), len(values), [valid, cells])
+        return pa.DictionaryArray.from_arrays(positions, pa.array(names, pa.string()))
     stored = pa.Array.from_buffers(_STORED[type], len(values), [valid, cells])
     match type:
         case "BOOLEAN":
@@ -247,6 +259,10 @@ def _finish(type: str, values: pa.Array, cells: pa.Buffer, valid: pa.Buffer) -> 
             # DuckDB's own name for its 128-bit integers: no Arrow type holds all of them.
             return pa.ExtensionArray.from_storage(pa.opaque(stored.type, type.lower(), "DuckDB"), stored)
     return stored
+
+
+def _position(count: int) -> pa.DataType:
+    return pa.uint8() if count < 2**8 else pa.uint16() if count < 2**16 else pa.uint32()
 
 
 def _same_bytes(type: str, values: pa.Array, valid: pa.Buffer) -> pa.Array:

@@ -21,9 +21,9 @@ static const struct {
     [GEARS_DOUBLE] = {"DOUBLE", 8},       [GEARS_DECIMAL] = {"DECIMAL", 0},
     [GEARS_DATE] = {"DATE", 4},           [GEARS_TIME] = {"TIME", 8},
     [GEARS_TIMESTAMP] = {"TIMESTAMP", 8}, [GEARS_TIMESTAMPTZ] = {"TIMESTAMP WITH TIME ZONE", 8},
-    [GEARS_INTERVAL] = {"INTERVAL", 16},  [GEARS_UUID] = {"UUID", 16},
-    [GEARS_VARCHAR] = {"VARCHAR", 0},     [GEARS_BLOB] = {"BLOB", 0},
-    [GEARS_JSON] = {"JSON", 0},
+    [GEARS_INTERVAL] = {"INTERVAL", 16},  [GEARS_ENUM] = {"ENUM", 0},
+    [GEARS_UUID] = {"UUID", 16},          [GEARS_VARCHAR] = {"VARCHAR", 0},
+    [GEARS_BLOB] = {"BLOB", 0},           [GEARS_JSON] = {"JSON", 0},
 };
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0], MAX_PRECISION = 38, MAX_HUGEINT_DIGITS = 39 };
@@ -53,17 +53,18 @@ static bool parse_decimal(const char *name, size_t len, gears_type *out) {
 
 bool gears_cast_parse_type(const char *name, size_t len, gears_type *out) {
     for (int kind = 0; kind < KIND_COUNT; kind++) {
-        if (kind == GEARS_DECIMAL || strlen(KINDS[kind].name) != len) continue;
+        if (kind == GEARS_DECIMAL || kind == GEARS_ENUM || strlen(KINDS[kind].name) != len) continue;
         if (memcmp(KINDS[kind].name, name, len) != 0) continue;
         *out = (gears_type){.kind = (gears_kind)kind};
         return true;
     }
-    return parse_decimal(name, len, out);
+    return parse_decimal(name, len, out) || gears_cast_parse_enum(name, len, out);
 }
 
 const char *gears_cast_kind_name(gears_kind kind) { return KINDS[kind].name; }
 
 size_t gears_cast_width(const gears_type *type) {
+    if (type->kind == GEARS_ENUM) return gears_cast_enum_width(type);
     if (type->kind != GEARS_DECIMAL) return KINDS[type->kind].width;
     return type->precision <= 4 ? 2 : type->precision <= 9 ? 4 : type->precision <= 18 ? 8 : 16;
 }
@@ -206,7 +207,7 @@ static bool cast_uuid(const char *s, size_t n, void *slot) {
 }
 
 bool gears_cast_value(const gears_type *type, const char *s, size_t n, void *slot) {
-    if (n == 0) return type->kind == GEARS_VARCHAR || type->kind == GEARS_BLOB;
+    if (n == 0 && type->kind != GEARS_ENUM) return type->kind == GEARS_VARCHAR || type->kind == GEARS_BLOB;
     switch (type->kind) {
     case GEARS_BOOLEAN: return cast_boolean(s, n, slot);
     case GEARS_TINYINT:
@@ -227,6 +228,7 @@ bool gears_cast_value(const gears_type *type, const char *s, size_t n, void *slo
     case GEARS_TIMESTAMP: return gears_cast_timestamp(s, n, slot);
     case GEARS_TIMESTAMPTZ: return gears_cast_timestamptz(s, n, slot);
     case GEARS_INTERVAL: return gears_cast_interval(s, n, slot);
+    case GEARS_ENUM: return gears_cast_enum(type, s, n, slot);
     case GEARS_UUID: return cast_uuid(s, n, slot);
     case GEARS_VARCHAR: return gears_cast_utf8(s, n);
     case GEARS_BLOB: return true;

@@ -18,6 +18,13 @@ bool gears_cast_date(const char *s, size_t n, void *out);
 bool gears_cast_time(const char *s, size_t n, void *out);
 bool gears_cast_timestamp(const char *s, size_t n, void *out);
 bool gears_cast_timestamptz(const char *s, size_t n, void *out);
+
+/* ENUM('a', 'b'): the type and its values' texts, a position's width, the cast of a text that may be empty. */
+enum { MAX_ENUM_TEXT = 1 << 24 };
+bool gears_cast_parse_enum(const char *name, size_t len, gears_type *out);
+size_t gears_cast_enum_width(const gears_type *type);
+bool gears_cast_enum(const gears_type *type, const char *s, size_t n, void *out);
+
 bool gears_cast_interval(const char *s, size_t n, void *out);
 
 /* Exactly `count` digits. */

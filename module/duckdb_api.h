@@ -135,6 +135,7 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(void, destroy_value, (duckdb_value *))                                                                           \
     X(duckdb_logical_type, create_logical_type, (duckdb_type))                                                         \
     X(duckdb_logical_type, create_decimal_type, (uint8_t, uint8_t))                                                    \
+    X(duckdb_logical_type, create_enum_type, (const char **, idx_t))                                                   \
     X(duckdb_logical_type, create_list_type, (duckdb_logical_type))                                                    \
     X(duckdb_logical_type, create_struct_type, (duckdb_logical_type *, const char **, idx_t))                          \
     X(void, logical_type_set_alias, (duckdb_logical_type, const char *))                                               \

@@ -114,6 +114,10 @@ static gears_hook_type *parse_plain(cursor *c) {
     }
     gears_type plain;
     if (!gears_cast_parse_type(c->at, (size_t)(end - c->at), &plain)) return NULL;
+    if (plain.kind == GEARS_ENUM) { /* goes in as VARCHAR */
+        gears_cast_free_type(&plain);
+        return NULL;
+    }
     gears_hook_type *type = new_type(GEARS_HOOK_PLAIN, gears_cast_width(&plain));
     if (type != NULL) type->plain = plain;
     c->at = end;

@@ -16,6 +16,7 @@ duckdb_logical_type gears_logical_type(const gears_type *type) {
         [GEARS_UHUGEINT] = DUCKDB_TYPE_UHUGEINT,   [GEARS_TIMESTAMPTZ] = DUCKDB_TYPE_TIMESTAMP_TZ,
         [GEARS_INTERVAL] = DUCKDB_TYPE_INTERVAL,   [GEARS_JSON] = DUCKDB_TYPE_VARCHAR,
     };
+    if (type->kind == GEARS_ENUM) return duckdb_create_enum_type(type->values->texts, type->values->count);
     duckdb_logical_type made = duckdb_create_logical_type(types[type->kind]);
     if (type->kind == GEARS_JSON) duckdb_logical_type_set_alias(made, "JSON");
     return made;

@@ -65,7 +65,7 @@ def canonical_hook_type(text: str) -> str | None:
 
 def hook_type_names() -> tuple[str, ...]:
     """What a hint lists."""
-    return (*(name for name in readable_types() if name != "JSON"), "T[]", "STRUCT(name T, …)")
+    return (*(name for name in readable_types() if name not in ("JSON", "ENUM")), "T[]", "STRUCT(name T, …)")
 
 
 def quoted(name: str) -> str:

@@ -35,22 +35,45 @@ _CANONICAL = {
 }
 _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC|DEC)(?: ?\( ?(\d+) ?(?:, ?(\d+) ?)?\))?")
 _MAX_PRECISION = 38
+_VALUE = r"'((?:[^'\0]|'')*)'"
+_ENUM = re.compile(rf"\s*ENUM\s*\(\s*{_VALUE}\s*(?:,\s*{_VALUE}\s*)*\)\s*", re.IGNORECASE)
+_VALUES = re.compile(_VALUE)
 _LENGTH = re.compile(r" ?\( ?\d+ ?\)$")  # DuckDB reads VARCHAR(10) and ignores the length
 
 
 def readable_types() -> tuple[str, ...]:
-    """The canonical names, DECIMAL without its arguments."""
-    return (*_SPELLINGS, "DECIMAL")
+    """The canonical names, DECIMAL and ENUM without their arguments."""
+    return (*_SPELLINGS, "DECIMAL", "ENUM")
+
+
+def enum_values(canonical: str) -> list[str]:
+    """Return the values of an ENUM('a', 'b'), in their order."""
+    return [value.replace("''", "'") for value in _VALUES.findall(canonical)]
+
+
+def has_enum(type_: str) -> bool:
+    """Whether an ENUM is in a type of DuckDB's: Arrow brings its values as VARCHAR."""
+    return "ENUM(" in type_
 
 
 def canonical_type(text: str) -> str | None:
     """Return the canonical name of a type as a user writes it, None if fields cannot be read as that type."""
+    if _ENUM.fullmatch(text):
+        return _enum(text)
     words = " ".join(text.upper().split())
     decimal = _DECIMAL.fullmatch(words)
     if decimal:
         return _decimal(decimal)
     unbounded = _CANONICAL.get(_LENGTH.sub("", words))
     return unbounded if unbounded == "VARCHAR" else _CANONICAL.get(words)
+
+
+def _enum(text: str) -> str | None:
+    values = _VALUES.findall(text)
+    if len(set(values)) < len(values):
+        return None
+    quoted = ", ".join(f"'{value}'" for value in values)
+    return f"ENUM({quoted})"
 
 
 def _decimal(match: re.Match[str]) -> str | None:

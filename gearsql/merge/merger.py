@@ -15,7 +15,7 @@ from gearsql.merge.arrival import Arrival, empty_batch
 from gearsql.merge.database import open_database
 from gearsql.merge.faults import named_faults
 from gearsql.merge.hooks import Calling, HookRunner, Sandbox
-from gearsql.merge.states import type_states
+from gearsql.merge.states import loses_types, register, type_arriving
 from gearsql.plan.stages import GearsPlan, MergeStage, ShardStage, WidePlan
 from gearsql.sql.bound import ResultColumn
 from gearsql.sql.hooks import Hooks, bindable, hooks_in
@@ -63,7 +63,7 @@ class Merger:
                 table = pa.Table.from_batches(arrival, arrival.schema)
             else:
                 hooks = plan.merge.hooks
-                running = self._hooks.running(hooks, calling, _named(plan, plan.merge))
+                running = self._hooks.running(hooks, calling, _named(plan, plan.merge, arrival))
                 with (
                     running,
                     self._cursor(calling) as cursor,
@@ -89,9 +89,11 @@ class Merger:
         """Make the answer of a wide query from the answers of its parts, by their names."""
         running = self._hooks.running(plan.hooks, calling)
         with running, self._cursor(calling) as cursor, named_faults():
-            for name, table in relations.items():
+            for part in plan.parts:
+                table = relations[part.name]
                 columns = [f"c{index}" for index in range(table.num_columns)]
-                cursor.register(name, table.rename_columns(columns))
+                types = [column.type for column in part.plan.columns]
+                register(cursor, part.name, table.rename_columns(columns), columns, types)
             answer = cursor.sql(bindable(plan.sql, plan.hooks))
             return _typed(answer, plan.sql, plan.columns).rename_columns([c.name for c in plan.columns])
 
@@ -108,8 +110,9 @@ class Merger:
         called = hooks_in(stage.sql, stage.hooks)
         running = self._hooks.running(called, calling)
         with running, self._cursor(calling) as cursor, named_faults():
-            for index, relation in enumerate(relations):
-                cursor.register(f"scan_{index}", relation)
+            for index, (scan, relation) in enumerate(zip(stage.scans, relations, strict=True)):
+                names, types = [c.name for c in scan.columns], [c.type for c in scan.columns]
+                register(cursor, f"scan_{index}", relation, names, types)
             yield from _at_least_one(cursor.sql(bindable(stage.sql, called)).to_arrow_reader())
 
     @contextmanager
@@ -126,9 +129,9 @@ def _process() -> Sandbox:
     return Process()
 
 
-def _named(plan: GearsPlan, merge: MergeStage) -> Hooks:
-    """The functions of the shards' SQL where it gives states their types, on a table without rows."""
-    return hooks_in(plan.shard.sql, plan.shard.hooks) if merge.states else ()
+def _named(plan: GearsPlan, merge: MergeStage, arrival: Arrival) -> Hooks:
+    """The functions of the shards' SQL where it gives what arrives its types, on a table without rows."""
+    return hooks_in(plan.shard.sql, plan.shard.hooks) if loses_types(merge, arrival.schema) else ()
 
 
 def _run(
@@ -138,8 +141,8 @@ def _run(
     columns: Sequence[ResultColumn],
     arrival: Arrival,
 ) -> pa.Table:
-    if merge.states:
-        answer = cursor.sql(type_states(cursor, shard, merge, arrival.reader()))
+    if loses_types(merge, arrival.schema):
+        answer = cursor.sql(type_arriving(cursor, shard, merge, arrival.reader()))
     else:
         cursor.register(merge.relation, arrival.reader())
         answer = cursor.sql(bindable(merge.sql, merge.hooks))

@@ -39,6 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     gears_type type;
     parse_hook_type((const char *)data, name_size);
     if (part != NULL && gears_cast_parse_type((const char *)data, name_size, &type))
+    {
         cast(&type, (const char *)part + 1, size - name_size - 1);
+        gears_cast_free_type(&type);
+    }
     return 0;
 }

@@ -58,6 +58,7 @@ _VALUES = {
     "TIMESTAMP": "9999-12-31T23:59:59.1",
     "TIMESTAMP WITH TIME ZONE": "2024-02-29 01:02:03.5-15:59",
     "INTERVAL": "-1 year 2 months -3 days 100:05:06.7",
+    "ENUM('a', 'b''c', '')": "b'c",
     "UUID": "01234567-89ab-cdef-0123-456789abcdef",
     "VARCHAR": "é𝄞\0a",
     "BLOB": "abc",
@@ -144,7 +145,7 @@ SEEDS = {
 WORDS = {
     "stage": f"{_STAGE_WORDS} {_NUMBERS} {_TYPES} {VERSION} 0.0.0 k p0 p1 p999 fage f abc user:* auto sliced snapshot",
     "pattern": "* ? [ ] \\ [^ a-z - ** user: : a",
-    "cast": f'{_NUMBERS} {_TYPES} [] STRUCT( ) " , DECIMAL( e E . - + nan inf Infinity : T Z +02:00 year months day - e400 00000000000000000000',
+    "cast": f"{_NUMBERS} {_TYPES} ENUM( ' [] STRUCT( ) \" , DECIMAL( e E . - + nan inf Infinity : T Z +02:00 year months day - e400 00000000000000000000",
     "batch": f'{_TYPES} [] STRUCT("a" , ) INTERVAL',
     "slots": f"myself master slave connected [ ] ->- -<- - 0-16383 , {_NUMBERS}",
     "function": f"{_NUMBERS} {_TYPES} SCALAR AGGREGATE SESSION PROCESS MAIN VOLATILE PARAMS RETURNS DEFINITION {{}} [] STRUCT(",

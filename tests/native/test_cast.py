@@ -38,6 +38,7 @@ INTEGERS = {
         }.items()
     },
 }
+ENUM = "ENUM('1', '', 'true', '1970-01-01')"
 DECIMALS = ["DECIMAL(1,0)", "DECIMAL(4,1)", "DECIMAL(4,4)", "DECIMAL(9,2)", "DECIMAL(18,3)", "DECIMAL(38,0)"]
 DECIMALS += ["DECIMAL(19,5)", "DECIMAL(38,10)", "DECIMAL(38,38)"]
 INTEGER = re.compile(rb"-?(0|[1-9][0-9]*)")
@@ -166,6 +167,7 @@ REFERENCES: dict[str, Callable[[str, bytes], object]] = {
     "TIMESTAMP": read_timestamp,
     "TIMESTAMP WITH TIME ZONE": read_timestamptz,
     "INTERVAL": read_interval,
+    ENUM: lambda type, text: text.decode() if text in (b"1", b"", b"true", b"1970-01-01") else MISFIT,
     "UUID": read_uuid,
     "VARCHAR": read_text,
     "BLOB": lambda type, text: text,
@@ -403,7 +405,7 @@ def test_duckdb_reads_a_cast_column_as_exactly_the_type(type: str) -> None:
     samples = pa.array([*EDGE_TEXTS, None], pa.binary())
     column = pa.table({"x": cast_column(type, samples, "null").array})
     relation = duckdb.connect().from_arrow(column)
-    assert str(relation.types[0]) == type
+    assert str(relation.types[0]) == ("VARCHAR" if type == ENUM else type)
     fits = [text for text in EDGE_TEXTS if cast(type, text) is not MISFIT]
     assert relation.count("x").fetchall() == [(len(fits),)]
 
@@ -440,10 +442,10 @@ def test_what_fits_is_what_duckdb_casts(type: str) -> None:
 
 def test_every_readable_type_is_known_by_its_canonical_name(leafs: ctypes.CDLL) -> None:
     leafs.gears_cast_parse_type.restype = ctypes.c_bool
-    for name in (*(name for name in readable_types() if name != "DECIMAL"), *DECIMALS):
+    for name in (*(name for name in readable_types() if name not in ("DECIMAL", "ENUM")), *DECIMALS):
         assert canonical_type(name) == name
         assert leafs.gears_cast_parse_type(
-            name.encode(), ctypes.c_size_t(len(name)), ctypes.create_string_buffer(8)
+            name.encode(), ctypes.c_size_t(len(name)), ctypes.create_string_buffer(16)
         )
 
 
@@ -462,12 +464,22 @@ def test_every_readable_type_is_known_by_its_canonical_name(leafs: ctypes.CDLL) 
             "DECIMAL(39,0)",
         ),
         *("DECIMAL(0,0)", "DECIMAL(4,5)", "DECIMAL(100,1)", "DECIMAL(4,1", "DECIMAL(4,1) ", "DECIMAL(-4,1)"),
+        *(
+            "ENUM()",
+            "ENUM('a'",
+            "ENUM('a',)",
+            "ENUM('a','b')",
+            "ENUM('a', 'a')",
+            "ENUM('a') ",
+            "ENUM('\0')",
+            "ENUM(a)",
+        ),
     ],
 )
 def test_other_type_names_are_refused(leafs: ctypes.CDLL, name: str) -> None:
     leafs.gears_cast_parse_type.restype = ctypes.c_bool
     text = name.encode()
-    assert not leafs.gears_cast_parse_type(text, ctypes.c_size_t(len(text)), ctypes.create_string_buffer(8))
+    assert not leafs.gears_cast_parse_type(text, ctypes.c_size_t(len(text)), ctypes.create_string_buffer(16))
 
 
 @pytest.mark.parametrize(
@@ -483,6 +495,7 @@ def test_other_type_names_are_refused(leafs: ctypes.CDLL, name: str) -> None:
         ("DATE", b"1970-01-02", struct.pack("<i", 1)),
         ("TIME", b"00:00:01.5", struct.pack("<q", 1_500_000)),
         ("TIMESTAMP", b"1969-12-31 23:59:59", struct.pack("<q", -1_000_000)),
+        (ENUM, b"true", b"\2"),
         ("UHUGEINT", b"1", b"\1" + bytes(15)),
         ("TIMESTAMP WITH TIME ZONE", b"1970-01-01 02:00:01+02", struct.pack("<q", 1_000_000)),
         ("INTERVAL", b"1 year 2 days -00:00:01", struct.pack("<iiq", 12, 2, -1_000_000)),
@@ -493,7 +506,7 @@ def test_other_type_names_are_refused(leafs: ctypes.CDLL, name: str) -> None:
 def test_a_value_lies_in_a_slot_as_in_duckdbs_vectors(
     leafs: ctypes.CDLL, type: str, text: bytes, stored: bytes
 ) -> None:
-    kind, slot = ctypes.create_string_buffer(8), ctypes.create_string_buffer(b"\xaa" * 17, 17)
+    kind, slot = ctypes.create_string_buffer(16), ctypes.create_string_buffer(b"\xaa" * 17, 17)
     leafs.gears_cast_value.restype = ctypes.c_bool
     leafs.gears_cast_width.restype = ctypes.c_size_t
     assert leafs.gears_cast_parse_type(type.encode(), ctypes.c_size_t(len(type)), kind)
@@ -502,3 +515,13 @@ def test_a_value_lies_in_a_slot_as_in_duckdbs_vectors(
     assert leafs.gears_cast_value(kind, text, ctypes.c_size_t(len(text)), slot)
     assert leafs.gears_cast_width(kind) == len(stored)
     assert slot.raw == stored + b"\xaa" * (17 - len(stored))
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 65_535, 65_536])
+def test_an_enum_of_any_size_finds_its_values(count: int) -> None:
+    values = [f"it's {number}" for number in range(count)]
+    quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    texts = pa.array([*values, "it's", "it''s 0"], pa.string()).cast(pa.binary())
+    read = cast_column(f"ENUM({quoted})", texts, "null")
+    assert read.misfits == 2
+    assert read.array.to_pylist() == [*values, None, None]

@@ -29,6 +29,7 @@ COLUMNS = {
     "tz": "TIMESTAMP WITH TIME ZONE",
     "iv": "INTERVAL",
     "f": "BOOLEAN",
+    "en": "ENUM('z', 'a', '', 'it''s', 'ß')",
     "u": "UUID",
     "z": "BLOB",
     "j": "JSON",
@@ -121,6 +122,7 @@ VALUES = {
         WHEN 4 THEN INTERVAL '1 month'
         WHEN 5 THEN INTERVAL '30 days' ELSE INTERVAL (i % 333) HOUR + INTERVAL (i % 7) DAY END""",
     "f": "[NULL, true, false][1 + i % 3]",
+    "en": "[NULL, 'z', 'a', '', 'it''s', 'ß'][1 + (i * 7) % 6]",
     "u": "CASE WHEN i % 5 <> 0 THEN md5((i % 20)::VARCHAR)::UUID END",
     "z": """[NULL, '\\x00\\xFF\\xFE'::BLOB, ''::BLOB, '\\x0D\\x0A$-1\\x0D\\x0A'::BLOB, 'abc'::BLOB,
         '\\xC3'::BLOB][1 + i % 6]""",

@@ -376,3 +376,27 @@ SELECT extract(year FROM tz), date_trunc('hour', tz), iv * 2, count(*) FROM zoo 
 SELECT count(*), count(b.n) FROM zoo a LEFT JOIN zoo b ON a.tz = b.tz AND a.iv = b.iv AND a.uhu < b.uhu
 
 SELECT n, lag(tz) OVER (ORDER BY n), row_number() OVER (PARTITION BY iv ORDER BY n) FROM zoo
+
+SELECT en, n FROM zoo ORDER BY en, n LIMIT 1200
+
+SELECT en, count(*), min(n), avg(x), count(DISTINCT s) FROM zoo GROUP BY en ORDER BY en DESC
+
+SELECT min(en), max(en), count(DISTINCT en), any_value(en) IS NULL FROM zoo
+
+SELECT g, min(en), max(en), count(DISTINCT en), first(en ORDER BY n), arg_max(en, n), mode(en ORDER BY n) FROM zoo GROUP BY g
+
+SELECT DISTINCT en FROM zoo ORDER BY en NULLS FIRST
+
+SELECT n, en::VARCHAR || '!', enum_code(en), [en], {'e': en} FROM zoo WHERE en > 'z' AND en <> 'ß' OR en = '' ORDER BY n
+
+SELECT g, list(n ORDER BY en DESC, n)[1:3], string_agg(en, ',' ORDER BY n) FROM zoo GROUP BY g
+
+SELECT en, max(n) FROM zoo WHERE en IN ('a', 'it''s') GROUP BY en HAVING max(en) > 'a'
+
+SELECT a.en, count(*), max(b.en) FROM zoo a JOIN (SELECT en, max(h) AS h FROM zoo GROUP BY en) b ON a.en = b.en GROUP BY a.en ORDER BY a.en
+
+SELECT [en] AS l, count(*) FROM zoo GROUP BY l ORDER BY l
+
+SELECT n, max(en) OVER (ORDER BY n ROWS 2 PRECEDING) FROM zoo
+
+SELECT en FROM zoo UNION SELECT max(en) FROM zoo ORDER BY en

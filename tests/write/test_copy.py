@@ -23,24 +23,13 @@ from gearsql.errors import (
 )
 
 COLUMNS = "id INTEGER, a BIGINT, b VARCHAR, c DOUBLE, d DECIMAL(2,2), e BLOB, f TIMESTAMP, g BOOLEAN, h UUID"
-COLUMNS += ", i UHUGEINT, j TIMESTAMPTZ, k INTERVAL"
+COLUMNS += ", i UHUGEINT, j TIMESTAMPTZ, k INTERVAL, l ENUM('z', 'it''s', 'a')"
+MOMENT = datetime.datetime(2024, 2, 29, 1, 2, 3)
+TIMES = (datetime.datetime(1, 1, 1, tzinfo=UTC), datetime.timedelta(3, 2, 1000))
 ROWS: list[tuple[Any, ...]] = [
-    (
-        1,
-        2**62,
-        "",
-        0.1,
-        Decimal("0.50"),
-        b"\x00\xff,",
-        datetime.datetime(2024, 2, 29, 1, 2, 3),
-        True,
-        None,
-        7,
-        datetime.datetime(1, 1, 1, tzinfo=UTC),
-        datetime.timedelta(3, 2, 1000),
-    ),
-    (2, None, 'é,"\n', -1e300, None, b"", None, False, None, None, None, None),
-    (3, -1, *[None] * 10),
+    (1, 2**62, "", 0.1, Decimal("0.50"), b"\x00\xff,", MOMENT, True, None, 7, *TIMES, "it's"),
+    (2, None, 'é,"\n', -1e300, None, b"", None, False, *[None] * 5),
+    (3, -1, *[None] * 11),
 ]
 
 
@@ -50,7 +39,7 @@ def copying(place: Cluster) -> Any:
     with gearsql.connect(place.url, files=True) as connection:
         connection.execute(f"CREATE OR REPLACE TABLE c ({COLUMNS}) WITH (key = 'wc:{{id}}')")
         connection.execute("DELETE FROM c")
-        connection.cursor().executemany("INSERT INTO c VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ROWS)
+        connection.cursor().executemany("INSERT INTO c VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ROWS)
         yield connection
         connection.execute("DELETE FROM c")
         connection.execute("DROP TABLE c")

@@ -263,20 +263,12 @@ static bool check_row(gears_stage *stage, duckdb_result result) {
     return passed;
 }
 
-static bool check_text(gears_stage *stage, duckdb_connection connection) {
-    static _Thread_local duckdb_prepared_statement parse;
-    if (parse == NULL &&
-        duckdb_prepare(connection, "SELECT json_serialize_sql($1::VARCHAR)", &parse) != DuckDBSuccess) {
-        fail_with(stage, duckdb_prepare_error(parse));
-        duckdb_destroy_prepare(&parse);
-        parse = NULL;
-        return false;
-    }
-    if (duckdb_bind_varchar_length(parse, 1, stage->sql, strlen(stage->sql)) != DuckDBSuccess)
+static bool check_text(gears_stage *stage, duckdb_prepared_statement parser) {
+    if (duckdb_bind_varchar_length(parser, 1, stage->sql, strlen(stage->sql)) != DuckDBSuccess)
         return fail_with(stage, "it is no UTF-8");
     duckdb_result result;
     memset(&result, 0, sizeof result);
-    bool ran = duckdb_execute_prepared(parse, &result) == DuckDBSuccess;
+    bool ran = duckdb_execute_prepared(parser, &result) == DuckDBSuccess;
     bool passed = ran ? check_row(stage, result) : fail_with(stage, duckdb_result_error(&result));
     duckdb_destroy_result(&result);
     return passed;
@@ -311,9 +303,15 @@ static void keep(const char *text) {
     free(before);
 }
 
-bool gears_check_stage(gears_stage *stage, duckdb_connection connection) {
+bool gears_check_prepare(duckdb_connection connection, duckdb_prepared_statement *parser) {
+    if (duckdb_prepare(connection, "SELECT json_serialize_sql($1::VARCHAR)", parser) == DuckDBSuccess) return true;
+    duckdb_destroy_prepare(parser);
+    return false;
+}
+
+bool gears_check_stage(gears_stage *stage, duckdb_prepared_statement parser) {
     if (has_passed(stage->sql)) return true;
-    if (!check_text(stage, connection)) return false;
+    if (!check_text(stage, parser)) return false;
     keep(stage->sql);
     return true;
 }

@@ -10,8 +10,11 @@
 
 #include "stage.h"
 
-/* False: the stage has an error, which says what may not stand in a stage. `connection` is always the same one on a
- * thread. Runs on: worker threads. Takes: a mutex of its own. GIL: not needed. */
-bool gears_check_stage(gears_stage *stage, duckdb_connection connection);
+/* DuckDB's parser as a statement, which is the caller's; one for each connection. Runs on: worker threads. */
+bool gears_check_prepare(duckdb_connection connection, duckdb_prepared_statement *parser);
+
+/* False: the stage has an error, which says what may not stand in a stage.
+ * Runs on: worker threads. Takes: a mutex of its own. GIL: not needed. */
+bool gears_check_stage(gears_stage *stage, duckdb_prepared_statement parser);
 
 #endif

@@ -78,11 +78,11 @@ static bool lock_configuration(duckdb_database database, bool bounded, char **er
     return locked;
 }
 
-/* Not closed if it does not open whole: the worker ends its stage by that, and tries again at the next. */
 static duckdb_database open_database(unsigned memory_megabytes, bool bounded, char **error) {
     duckdb_database opened = open_locked_down(memory_megabytes, error);
     bool whole = opened != NULL && gears_scan_register(opened) && lock_configuration(opened, bounded, error);
-    return whole ? opened : NULL;
+    if (!whole && opened != NULL) duckdb_close(&opened);
+    return opened;
 }
 
 duckdb_database gears_duckdb_bounded(unsigned memory_megabytes, char **error) {

@@ -88,6 +88,7 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(duckdb_state, set_config, (duckdb_config, const char *, const char *))                                           \
     X(void, destroy_config, (duckdb_config *))                                                                         \
     X(duckdb_state, open_ext, (const char *, duckdb_database *, duckdb_config, char **))                               \
+    X(void, close, (duckdb_database *))                                                                                \
     X(duckdb_state, connect, (duckdb_database, duckdb_connection *))                                                   \
     X(void, disconnect, (duckdb_connection *))                                                                         \
     X(void, interrupt, (duckdb_connection))                                                                            \

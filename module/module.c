@@ -20,7 +20,7 @@
 #include "version.h"
 #include "worker.h"
 
-enum { MODULE_VERSION = 1, DRAIN_MS = 3000 };
+enum { MODULE_VERSION = 1, ENDING_MS = 3000 };
 
 /* ---- events --------------------------------------------------------------------------------------------------- */
 
@@ -30,21 +30,27 @@ static void on_client_change(RedisModuleCtx *ctx, RedisModuleEvent event, uint64
     gears_stage_cancel_client(((RedisModuleClientInfoV1 *)data)->id, "the client is gone");
 }
 
-/* Runs at exit() before the libraries' destructors, which it skips: a worker is still inside DuckDB. The server has saved
- * and closed all that is its own by then. */
+/* LeakSanitizer's, in a server that is run under it: else it would look in one of the handlers that are skipped. */
+extern void __lsan_do_leak_check(void) __attribute__((weak));
+
+/* Runs at exit() before the libraries' destructors, which it skips. The server has saved and closed all that is its own by
+ * then. */
 static void leave(int status, void *data) {
     (void)data;
+    if (__lsan_do_leak_check != NULL) __lsan_do_leak_check();
     _exit(status);
 }
 
-/* After this the server tears itself down: no worker may take the lock again, nor be inside DuckDB when the
- * libraries' destructors run. Workers hold no lock that this thread waits for. */
+/* After this the server tears itself down: no worker may take the lock again. Workers hold no lock that this thread waits
+ * for. Nobody may be inside a library when its destructors run: a worker in DuckDB, a session's thread in Python (one that
+ * imported hashlib when OpenSSL was gone already ended servers by a crash). */
 static void on_shutdown(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
     (void)ctx, (void)event, (void)subevent, (void)data;
     gears_lock_stop();
     gears_session_stop_all();
     gears_stage_cancel_all("the server shuts down");
-    if (!gears_worker_drain(DRAIN_MS)) on_exit(leave, NULL);
+    bool ended = gears_worker_end_all(ENDING_MS);
+    if (!ended || gears_session_threads() > 0) on_exit(leave, NULL);
 }
 
 /* ---- load ----------------------------------------------------------------------------------------------------- */
@@ -57,7 +63,7 @@ static const struct {
     const char *name;
     unsigned *value, least, most;
 } numbers[] = {
-    {"WORKERS", &gears_worker_limit, 1, 64},
+    {"WORKERS", &gears_worker_limit, 1, GEARS_WORKERS},
     {"QUEUE", &gears_worker_queue_limit, 1, 10000},
     {"MEMORY", &gears_worker_memory_mb, 64, 1u << 20},
     {"SLICE_US", &gears_lock_slice_us, 10, 100000},

@@ -196,7 +196,7 @@ void gears_session_release(gears_session *session) {
     gears_session_unref(session);
 }
 
-/* Threads are left where they are: an idle one waits on its mailbox and does nobody harm while the server exits. */
+/* Threads are left where they are; module.c sees to it that the server's exit takes nothing away from under them. */
 void gears_session_stop_all(void) {
     atomic_store(&stopping, true);
     pthread_mutex_lock(&mutex);

@@ -84,6 +84,9 @@ size_t gears_session_count(void);
 size_t gears_session_process_count(void);
 unsigned long long gears_session_ended_total(void);
 
+/* Threads that may be inside Python, whoever has given them up. Any thread; no lock. */
+size_t gears_session_threads(void);
+
 /* The server shuts down: nobody waits for a session any more, processes are killed. Runs on: main thread. */
 void gears_session_stop_all(void);
 

@@ -12,6 +12,9 @@
 enum { STACK_BYTES = 16 << 20 };
 
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER; /* one interpreter is made at a time */
+static atomic_size_t threads;                              /* those of ended sessions, too, until they are gone */
+
+size_t gears_session_threads(void) { return atomic_load(&threads); }
 
 #if PY_VERSION_HEX >= 0x030C0000
 static PyThreadState *new_interpreter(void) {
@@ -113,6 +116,7 @@ static void *thread_main(void *data) {
     if (own != NULL && own != outer) end_interpreter(own, outer);
     py_PyGILState_Release(held);
     gears_session_unref(session);
+    atomic_fetch_sub(&threads, 1);
     return NULL;
 }
 
@@ -129,11 +133,14 @@ bool gears_session_thread_start(gears_session *session) {
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&most, faults[i]);
     pthread_sigmask(SIG_SETMASK, &most, &before);
     atomic_fetch_add(&session->references, 1);
+    atomic_fetch_add(&threads, 1);
     bool started = pthread_create(&thread, &attributes, thread_main, session) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
-    if (!started) gears_session_unref(session);
-    return started;
+    if (started) return true;
+    atomic_fetch_sub(&threads, 1);
+    gears_session_unref(session);
+    return false;
 }
 
 void gears_session_thread_end(gears_session *session) {

@@ -25,24 +25,30 @@ typedef struct queued {
 } queued;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t work = PTHREAD_COND_INITIALIZER, drained = PTHREAD_COND_INITIALIZER;
-static queued *first, **last = &first; /* these and the counts: under mutex */
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER, ended = PTHREAD_COND_INITIALIZER;
+static queued *first, **last = &first; /* these, the counts and `ending`: under mutex */
 static size_t queue_length, workers, idle;
+static bool ending;
 static _Atomic unsigned long long stages_total, rows_total, duckdb_memory;
 
 /* A connection to a DuckDB, opened at its first stage. */
 typedef struct engine {
+    duckdb_database database; /* the worker's own; NULL: the server's, or none */
     duckdb_connection connection;
     duckdb_arrow_options arrow;
+    duckdb_prepared_statement parser; /* check.c's */
 } engine;
 
 /* Stages with a bound on their memory run in a DuckDB of the worker's own, others in the server's. */
 typedef struct worker {
     RedisModuleCtx *ctx;
     engine shared, own;
-    duckdb_connection connection; /* of the stage at hand, as `arrow` */
+    duckdb_connection connection; /* of the stage at hand, as the next two */
+    duckdb_prepared_statement parser;
     duckdb_arrow_options arrow;
 } worker;
+
+static worker pool[GEARS_WORKERS]; /* each is its thread's alone */
 
 /* One execution of a stage's SQL. */
 typedef struct execution {
@@ -198,9 +204,9 @@ static void run_stage(worker *w, gears_stage *stage) {
     atomic_store(&stage->queued_us, gears_lock_now() - stage->started_us);
     set_running(stage, w->connection);
     gears_scan_set_stage(stage, w->ctx);
-    bool answered = !atomic_load(&stage->cancelled) && gears_check_stage(stage, w->connection) &&
-                    open_hooks(w, stage) && start_statement(w, stage, &e) && write_schema(w, stage, &e) &&
-                    write_rows(w, stage, &e) && gears_scan_close(stage, w->ctx);
+    bool answered = !atomic_load(&stage->cancelled) && gears_check_stage(stage, w->parser) && open_hooks(w, stage) &&
+                    start_statement(w, stage, &e) && write_schema(w, stage, &e) && write_rows(w, stage, &e) &&
+                    gears_scan_close(stage, w->ctx);
     end_execution(&e);
     gears_snapshot_end(stage, w->ctx);
     gears_hook_close(stage);
@@ -243,33 +249,47 @@ static void sample_memory(worker *w) {
         atomic_store(&duckdb_memory, bytes);
 }
 
+/* NULL: there will be none. */
 static gears_stage *next_stage(void) {
     pthread_mutex_lock(&mutex);
     idle++;
-    pthread_cond_broadcast(&drained);
-    while (first == NULL) pthread_cond_wait(&work, &mutex);
+    while (first == NULL && !ending) pthread_cond_wait(&work, &mutex);
     idle--;
     queued *taken = first;
-    first = taken->next;
-    if (first == NULL) last = &first;
-    queue_length--;
+    if (taken != NULL) {
+        first = taken->next;
+        if (first == NULL) last = &first;
+        queue_length--;
+    }
     pthread_mutex_unlock(&mutex);
-    gears_stage *stage = taken->stage;
+    gears_stage *stage = taken != NULL ? taken->stage : NULL;
     free(taken);
     return stage;
 }
 
+static void close_engine(engine *e) {
+    duckdb_destroy_prepare(&e->parser);
+    duckdb_destroy_arrow_options(&e->arrow);
+    duckdb_disconnect(&e->connection);
+    if (e->database != NULL) duckdb_close(&e->database);
+}
+
+/* What is kept of it is right, or nothing is: the next stage tries again. */
 static bool open_engine(engine *e, bool bounded, gears_stage *stage) {
     char *error = NULL;
     if (e->connection != NULL) return true;
     duckdb_database database = bounded ? gears_duckdb_bounded(gears_worker_memory_mb, &error)
                                        : gears_duckdb_database(gears_worker_memory_mb, &error);
-    if (database != NULL && duckdb_connect(database, &e->connection) == DuckDBSuccess) {
+    if (bounded) e->database = database;
+    bool opened = database != NULL && duckdb_connect(database, &e->connection) == DuckDBSuccess;
+    if (opened && gears_check_prepare(e->connection, &e->parser)) {
         run_query(e->connection, "SET streaming_buffer_size = '1MiB'", NULL);
         duckdb_connection_get_arrow_options(e->connection, &e->arrow);
         return true;
     }
+    close_engine(e);
     fail_with_duckdb(stage, error ? error : "DuckDB did not open");
+    free(error);
     return false;
 }
 
@@ -288,18 +308,26 @@ static bool open_connection(worker *w, gears_stage *stage) {
     engine *e = bounded ? &w->own : &w->shared;
     if (!open_engine(e, bounded, stage) || (bounded && !bound_memory(e, stage))) return false;
     w->connection = e->connection;
+    w->parser = e->parser;
     w->arrow = e->arrow;
     stage->engine = bounded ? e : NULL;
     return true;
 }
 
+static void say_ended(void) {
+    pthread_mutex_lock(&mutex);
+    workers--;
+    pthread_cond_broadcast(&ended);
+    pthread_mutex_unlock(&mutex);
+}
+
 static void *worker_main(void *data) {
     worker *w = data;
+    gears_stage *stage;
     gears_buffer nothing = {0};
     prctl(PR_SET_NAME, "gearsql");
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS); /* the pauses are tens of microseconds long */
-    for (;;) {
-        gears_stage *stage = next_stage();
+    while ((stage = next_stage()) != NULL) {
         if (open_connection(w, stage)) {
             run_stage(w, stage);
             sample_memory(w);
@@ -309,24 +337,22 @@ static void *worker_main(void *data) {
         }
         gears_stage_release(stage);
     }
+    close_engine(&w->shared);
+    close_engine(&w->own);
+    say_ended();
     return NULL;
 }
 
-static bool start_worker(void) {
-    worker *w = calloc(1, sizeof *w);
+static bool start_worker(worker *w) {
     pthread_t thread;
     pthread_attr_t attributes;
-    if (w == NULL) return false;
-    w->ctx = RedisModule_GetThreadSafeContext(NULL);
+    if (w->ctx == NULL) w->ctx = RedisModule_GetThreadSafeContext(NULL);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, 8u << 20); /* DuckDB's binder recurses */
     bool started = pthread_create(&thread, &attributes, worker_main, w) == 0;
     pthread_attr_destroy(&attributes);
-    if (started) return true;
-    RedisModule_FreeThreadSafeContext(w->ctx);
-    free(w);
-    return false;
+    return started;
 }
 
 bool gears_worker_submit(gears_stage *stage) {
@@ -334,7 +360,7 @@ bool gears_worker_submit(gears_stage *stage) {
     if (entry == NULL) return false;
     *entry = (queued){.stage = stage, .next = NULL};
     pthread_mutex_lock(&mutex);
-    if (idle <= queue_length && workers < gears_worker_limit && start_worker()) workers++;
+    if (idle <= queue_length && workers < gears_worker_limit && start_worker(&pool[workers])) workers++;
     bool accepted = workers > 0 && queue_length < gears_worker_queue_limit;
     if (accepted) {
         *last = entry;
@@ -375,16 +401,18 @@ void gears_worker_drop_cancelled(void) {
     }
 }
 
-bool gears_worker_drain(unsigned milliseconds) {
+bool gears_worker_end_all(unsigned milliseconds) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += milliseconds / 1000;
     until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_mutex_lock(&mutex);
+    ending = true;
+    pthread_cond_broadcast(&work);
     int waited = 0;
-    while (idle < workers && waited != ETIMEDOUT) waited = pthread_cond_timedwait(&drained, &mutex, &until);
-    bool all = idle == workers;
+    while (workers > 0 && waited != ETIMEDOUT) waited = pthread_cond_timedwait(&ended, &mutex, &until);
+    bool all = workers == 0;
     pthread_mutex_unlock(&mutex);
     return all;
 }

@@ -7,6 +7,8 @@
 
 #include "stage.h"
 
+enum { GEARS_WORKERS = 64 }; /* at most */
+
 /* Module arguments. */
 extern unsigned gears_worker_limit, gears_worker_memory_mb, gears_worker_queue_limit;
 
@@ -18,8 +20,9 @@ bool gears_worker_submit(gears_stage *stage);
 /* Answer stages that are cancelled and wait in the queue, without waiting for a worker. Any thread. */
 void gears_worker_drop_cancelled(void);
 
-/* Wait until no worker runs a stage, at most `milliseconds`; false: one still does. Main thread, at the Shutdown event. */
-bool gears_worker_drain(unsigned milliseconds);
+/* Have all workers give back what is theirs and end, within `milliseconds`; false: one is still at work. Once, when all
+ * stages are cancelled and none will come. Runs on: main thread, at the Shutdown event. */
+bool gears_worker_end_all(unsigned milliseconds);
 
 size_t gears_worker_count(void);
 size_t gears_worker_queued(void);

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +139,47 @@ def test_sigterm_under_load_is_a_clean_end(server: str) -> None:
                 assert all(isinstance(client.result(), Error) for client in asking)
             assert not [sign for sign in CRASHES if sign in cluster.log(0)]
             cluster.restart(0)
+
+
+IMPORTER = """
+    CREATE FUNCTION importer(x BIGINT) RETURNS BIGINT LANGUAGE python AS $$
+        import sys
+        while True:
+            try:
+                sys.modules.pop("_hashlib", None)
+                import _hashlib
+            except BaseException:
+                pass
+        return x
+    $$
+"""
+
+
+@pytest.mark.parametrize("server", ["valkey-9.1", "redis-7.0"])
+def test_sigterm_takes_no_library_away_from_a_function(server: str, tmp_path: Path) -> None:
+    """It imports OpenSSL for ever, while the server's exit, made slow, has ended OpenSSL already."""
+    with Cluster(1, server=slow_to_exit(binary(server), tmp_path)) as cluster:
+        fill(cluster.url, 100)
+        with gearsql.connect(cluster.url) as connection, ThreadPoolExecutor(1) as clients:
+            connection.execute(IMPORTER)
+            query = clients.submit(partial(connection.execute, 'SELECT sum(importer(n)) FROM "row:*"'))
+            wait_until_busy(cluster)
+            time.sleep(0.5)
+            assert cluster.terminate(0) == 0
+            assert isinstance(query.exception(), Error)
+        assert not [sign for sign in CRASHES if sign in cluster.log(0)]
+
+
+def slow_to_exit(server: str, folder: Path) -> Path:
+    """Return a program that is this server, with a second between its exit handlers and its end."""
+    source, library, program = folder / "slow.c", folder / "slow.so", folder / "server"
+    source.write_text(
+        "unsigned sleep(unsigned);\n__attribute__((destructor)) static void end(void) { sleep(1); }\n"
+    )
+    subprocess.run(["gcc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    program.write_text(f'#!/bin/sh\nLD_PRELOAD={library} exec {server} "$@"\n')
+    program.chmod(0o755)
+    return program
 
 
 QUERIES = (

@@ -23,7 +23,7 @@ _SUFFIXES = (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)
 class Aggregate:
     """`name(DISTINCT arguments ORDER BY …) FILTER (WHERE condition)`; `function` is it without FILTER.
 
-    `users` says whether a user has defined it.
+    `name` is DuckDB's first one for it, whatever is written. `users` says whether a user has defined it.
     """
 
     call: exp.Expression
@@ -85,7 +85,7 @@ def _aggregate(call: exp.Expression, names: frozenset[str], users: frozenset[str
     return Aggregate(
         call,
         function,
-        name,
+        known_functions().aliases.get(name, name),
         tuple(node for node in inside if not isinstance(node, exp.Order)),
         function.find(exp.Distinct) is not None,
         bool(orders),

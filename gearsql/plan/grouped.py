@@ -1,6 +1,6 @@
 """Two-phase aggregation: the shards ship groups (g0, …), distinct values (x0, …) and partial states (s0, …).
 
-Without DISTINCT a shard ships one row for each group. With it:
+Without DISTINCT a shard ships one row for each group. With it, or if values are counted (counted.py):
 
     one key set, small states     a row for each (group, values), each with its part of the states
     otherwise                     GROUPING SETS: a row for each (group, values) of each key set, told apart by
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from gearsql.plan.aggregates import Aggregate
+from gearsql.plan.counted import TIMES, CountedCall, counted_call, is_counted
 from gearsql.plan.distinct import DistinctCall, KeySet, distinct_call
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.rewrite import Shipped, rewrite_clauses
 from gearsql.plan.states import State, needs_distinct_rows, state_of
 from gearsql.plan.text import name_columns, select, source_of, sql, where
-from gearsql.plan.types import types_of
 from gearsql.sql.bound import BoundQuery
 
 
@@ -28,7 +28,7 @@ def split_groups(
     tree: exp.Select, aggregates: Sequence[Aggregate], bound: BoundQuery
 ) -> tuple[str, str, str]:
     """Return the SQL of the shards and of the merge, and what is shipped in words."""
-    layout = _layout(tree, aggregates, bound)
+    layout = _layout(tree, aggregates)
     merged = rewrite_clauses(tree, layout.shipped())
     if layout.groups:
         merged.set("group", exp.Group(expressions=[exp.column(f"g{i}") for i in range(len(layout.groups))]))
@@ -38,7 +38,7 @@ def split_groups(
 @dataclass(frozen=True)
 class _Layout:
     groups: tuple[exp.Expression, ...]
-    distinct: tuple[DistinctCall, ...]
+    distinct: tuple[DistinctCall | CountedCall, ...]
     states: dict[str, State]
 
     @property
@@ -54,6 +54,11 @@ class _Layout:
         """Whether the key sets and the states travel in rows of their own."""
         return len(self.key_sets) > 1 or (self.keys != [] and not all(s.small for s in self.states.values()))
 
+    @property
+    def counted(self) -> bool:
+        """Whether it matters how often a value comes."""
+        return any(isinstance(call, CountedCall) for call in self.distinct)
+
     def shard_sql(self, source: str, filter_: str) -> str:
         groups, keys = [sql(group) for group in self.groups], self.keys
         items = [*name_columns(groups, "g"), *name_columns(keys, "x")]
@@ -62,6 +67,8 @@ class _Layout:
             set_id = f"grouping_id({', '.join(keys)})"
             states = [state.only_if(f"{set_id} = {self._set_id(())}") for state in self.states.values()]
             items.append(f"{set_id} AS key_set")
+        if self.counted:
+            items.append(f"COUNT(*) AS {TIMES}")
         return select([*items, *name_columns(states, "s")], source, filter_ + self._group_by())
 
     def _group_by(self) -> str:
@@ -97,7 +104,7 @@ class _Layout:
         }
         return {**groups, **states, **distinct}
 
-    def _rows_of(self, call: DistinctCall) -> str | None:
+    def _rows_of(self, call: DistinctCall | CountedCall) -> str | None:
         return f"key_set = {self._set_id(call.keys)}" if self.apart else None
 
     def words(self) -> str:
@@ -106,26 +113,18 @@ class _Layout:
             return f"partial states, {row}"
         values = " and of ".join(", ".join(keys) for keys in self.key_sets)
         values = f"the distinct values of {values}" + (" in each group" if self.groups else "")
+        values += ", and how often each comes" if self.counted else ""
         if not self.states:
             return values
         return f"{values}; partial states, {row}" if self.apart else f"{values}, each with its partial states"
 
 
-def _layout(tree: exp.Select, aggregates: Sequence[Aggregate], bound: BoundQuery) -> _Layout:
+def _layout(tree: exp.Select, aggregates: Sequence[Aggregate]) -> _Layout:
     clause = tree.args.get("group")
     groups = {sql(group): group for group in (key.unnest() for key in (clause.expressions if clause else []))}
     if not groups and not aggregates:
         raise RowsNeeded("HAVING stands without an aggregate")
     distinct = [distinct_call(call, list(groups)) for call in aggregates if needs_distinct_rows(call)]
-    states = _states([call for call in aggregates if not needs_distinct_rows(call)], bound)
-    return _Layout(tuple(groups.values()), tuple(distinct), states)
-
-
-def _states(aggregates: Sequence[Aggregate], bound: BoundQuery) -> dict[str, State]:
-    arguments = [[sql(argument) for argument in call.arguments] for call in aggregates]
-    rows = list(dict.fromkeys(text for texts in arguments for text in texts if text != "*"))
-    types = dict(zip(rows, types_of(bound, rows), strict=True))
-    return {
-        sql(call.call): state_of(call, [types[text] for text in texts if text != "*"])
-        for call, texts in zip(aggregates, arguments, strict=True)
-    }
+    counted = [counted_call(call, groups) for call in aggregates if is_counted(call)]
+    others = [call for call in aggregates if not needs_distinct_rows(call) and not is_counted(call)]
+    return _Layout(tuple(groups.values()), (*distinct, *counted), {sql(c.call): state_of(c) for c in others})

@@ -1,12 +1,11 @@
 """An aggregate's partial state: what every shard computes, and what the merge makes of it.
 
 Plain states are values that the merge aggregates again. The others are DuckDB's own exported states
-(`avg(x) EXPORT_STATE`); exportable.py says which (aggregate, types) pairs come through right.
+(`avg(x) EXPORT_STATE`); exportable.py says which come through right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -25,6 +24,7 @@ PLAIN = {
     "count_if": "sum",
     "regr_count": "sum",
     "sum": "sum",
+    "sum_no_overflow": "sum",
     "min": "min",
     "max": "max",
     "any_value": "any_value",
@@ -33,15 +33,19 @@ PLAIN = {
     "bit_and": "bit_and",
     "bit_or": "bit_or",
     "bit_xor": "bit_xor",
+    "bitstring_agg": "bit_or",
 }
+_ARGUMENTS = {"regr_count": 2, "bitstring_agg": 3}
 # Of no rows these are 0, unlike count_if.
 _COUNT_TYPES = {"count": "BIGINT", "regr_count": "UINTEGER"}
+# Aggregates that give the first n values if they have this many arguments.
+_TOP = {"max": 2, "min": 2, "arg_max": 3, "arg_min": 3}
 # Over these DISTINCT changes nothing.
 _IDEMPOTENT = frozenset({"min", "max", "any_value", "bool_and", "bool_or", "bit_and", "bit_or"})
 # A few bytes each: cheap to ship for every pair of group and value.
 _SMALL = frozenset({
-    "avg", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp", "sem", "covar_pop",
-    "covar_samp", "corr", "first", "last",
+    "avg", "stddev_pop", "stddev_samp", "var_pop", "var_samp", "sem", "covar_pop", "covar_samp", "corr",
+    "first", "last",
 })  # fmt: skip
 
 
@@ -97,27 +101,67 @@ class UsersState(State):
         return exp.Anonymous(this=name, expressions=[states])
 
 
+class TopState(State):
+    """The first n values of max(x, n) and its kin: a list, and the first n of all are in those of the shards.
+
+    `merge` is their order, and n. Of arg_max(x, y, n) the list has both, y first.
+    """
+
+    @property
+    def small(self) -> bool:
+        """It depends on n."""
+        return False
+
+    def merged(self, column: str) -> exp.Expression:
+        """Return the first values of all lists in `column`, NULL if there are none."""
+        first = f"nullif(list_slice(list_sort(flatten(list({column})), {self.merge}), [])"
+        if self.name.startswith("arg_"):
+            first = f"list_transform({first}, lambda pair: struct_extract(pair, 'x'))"
+        return exp.Var(this=first)
+
+
 def needs_distinct_rows(aggregate: Aggregate) -> bool:
     """Whether DISTINCT counts: then no state of a shard can be merged with another's."""
     return aggregate.distinct and not (aggregate.name in _IDEMPOTENT and len(aggregate.arguments) == 1)
 
 
-def state_of(aggregate: Aggregate, types: Sequence[str]) -> State:
-    """Return the state of an aggregate over arguments of these types, or raise RowsNeeded."""
+def state_of(aggregate: Aggregate) -> State:
+    """Return the state of an aggregate, or raise RowsNeeded."""
     if aggregate.users:
         return _users_state(aggregate)
     if _is_plain(aggregate):
         return State(sql(_without_distinct(aggregate)), aggregate.name, PLAIN[aggregate.name])
-    if not aggregate.distinct and is_exportable(aggregate.name, types):
+    if aggregate.name in _TOP and len(aggregate.arguments) == _TOP[aggregate.name]:
+        return _top_state(aggregate)
+    if not aggregate.distinct and is_exportable(aggregate.name, len(aggregate.arguments)):
         return State(sql(aggregate.call) + EXPORT, aggregate.name, None)
-    raise RowsNeeded(f"{aggregate.name}({', '.join(types)}) has no partial state")
+    if aggregate.ordered:
+        raise RowsNeeded(f"{aggregate.name} wants its rows in an order")
+    raise RowsNeeded(f"{aggregate.name} has no partial state")
 
 
 def _is_plain(aggregate: Aggregate) -> bool:
     if aggregate.name == "any_value" and aggregate.ordered:
         return False
-    arguments = 2 if aggregate.name == "regr_count" else 1
-    return aggregate.name in PLAIN and len(aggregate.arguments) == arguments
+    return aggregate.name in PLAIN and len(aggregate.arguments) == _ARGUMENTS.get(aggregate.name, 1)
+
+
+def _top_state(aggregate: Aggregate) -> State:
+    *values, number = aggregate.arguments
+    if number.find(exp.Column):
+        raise RowsNeeded(f"{sql(aggregate.call)} reads from the rows how many it gives")
+    if aggregate.ordered:
+        raise RowsNeeded(f"{aggregate.name} wants its rows in an order")
+    merge = f"'{'DESC' if aggregate.name.endswith('max') else 'ASC'}'), 1, {sql(number)}"
+    if len(values) == 1:
+        return TopState(sql(aggregate.call), aggregate.name, merge)
+    x, y = map(sql, values)
+    conditions = [f"({x}) IS NOT NULL"]
+    if aggregate.condition is not None:
+        conditions.append(f"({sql(aggregate.condition)})")
+    pair = f"struct_pack(y := {y}, x := {x})"
+    text = f"{aggregate.name}({pair}, {y}, {sql(number)}) FILTER (WHERE {' AND '.join(conditions)})"
+    return TopState(text, aggregate.name, merge)
 
 
 def _without_distinct(aggregate: Aggregate) -> exp.Expression:

@@ -1,21 +1,15 @@
-"""DuckDB's types of expressions over a table's columns: what decides how a state may travel."""
+"""DuckDB's types of what the shards ship: what decides whether it may travel."""
 
 from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Sequence
 
-from gearsql.plan.text import SOURCE, quote, select, source_of
+from gearsql.plan.text import SOURCE, quote
 from gearsql.sql.bound import BoundQuery
 from gearsql.sql.hooks import bindable
 from gearsql.sql.sandbox import open_sandbox
 from gearsql.sql.stubs import Stubs
-
-
-def types_of(bound: BoundQuery, expressions: Sequence[str]) -> list[str]:
-    """Return the types of expressions, either all of rows or all of aggregates; nothing runs."""
-    return shard_types(bound, select(expressions, source_of(bound))) if expressions else []
 
 
 def shard_types(bound: BoundQuery, text: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from gearsql.catalog.names import fold
 from gearsql.sql.blocks import is_order_by_all
 from gearsql.sql.functions import AGGREGATE_MACROS
+from gearsql.sql.macros import expanded
 from gearsql.sql.names import lambda_names
 from gearsql.sql.sources import Relation, base_of, lateral
 from gearsql.sql.syntax import Node, children, write_expression
@@ -28,7 +29,7 @@ def normalise(select: Node, found: Sequence[Relation], aggregates: frozenset[str
     the second value, as SQL that follows the table.
     """
     if calls(select, AGGREGATE_MACROS):
-        raise UnwritableError("a macro hides aggregates")
+        select = expanded(select)
     return _Normaliser(select, found, aggregates).run()
 
 

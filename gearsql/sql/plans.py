@@ -59,7 +59,10 @@ def plan_of(connection: duckdb.DuckDBPyConnection, text: str, *, pruned: bool = 
         row = connection.execute(plan, [text]).fetchall()[0]
     except duckdb.Error:
         return Plan(None)
-    answer = json.loads(row[0], object_hook=_bare)
+    try:
+        answer = json.loads(row[0], object_hook=_bare)
+    except ValueError:  # DuckDB writes no JSON of a constant of bits
+        return Plan(None)
     return Plan(None, answer) if answer["error"] else Plan(answer["plans"])
 
 

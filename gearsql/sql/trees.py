@@ -12,6 +12,7 @@ from gearsql.sql.functions import known_functions
 from gearsql.sql.syntax import Node, write_query
 
 _OPAQUE = "gears_opaque_"
+_OF_PAIRS = ("corr", "covar_", "regr_")
 
 
 def sqlglot_tree(select: Node) -> exp.Select | None:
@@ -75,6 +76,8 @@ def _hide(node: Any) -> Any:
 
 def _is_hidden(call: Node) -> bool:
     name: str = call["function_name"]
+    if name == "approx_top_k" or (call["distinct"] and name.startswith(_OF_PAIRS)):  # read otherwise
+        return True
     return not call["is_operator"] and name.isidentifier() and name not in known_functions().aggregates
 
 

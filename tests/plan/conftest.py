@@ -138,14 +138,17 @@ def assert_same_rows(found: Sequence[Any], expected: Sequence[Any], ordered: boo
     if not ordered:
         found, expected = sorted(found, key=_sort_key), sorted(expected, key=_sort_key)
     for one, other in zip(found, expected, strict=True):
-        assert _same(one, other), f"{one} is not {other}"
+        assert same(one, other), f"{one} is not {other}"
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
+    """Compare two values, at any depth; doubles may differ as sums in another order do."""
     if isinstance(one, float) and isinstance(other, float):
         return (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
     if isinstance(one, list | tuple) and type(one) is type(other):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return same(list(one.items()), list(other.items()))
     return type(one) is type(other) and bool(one == other)
 
 

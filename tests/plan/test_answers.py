@@ -27,9 +27,16 @@ CALLS = [
     "sum(DISTINCT a)", "avg(DISTINCT n)", "median(DISTINCT a)", "min(DISTINCT a)", "max(DISTINCT s)",
     "string_agg(DISTINCT s, ',' ORDER BY s)", "list(DISTINCT h ORDER BY h)", "count(DISTINCT u)",
     "count(DISTINCT z)", "stddev(DISTINCT a)", "quantile_disc(DISTINCT a, 0.5)", "bool_or(DISTINCT f)",
-    "count(DISTINCT lower(g))",
+    "count(DISTINCT lower(g))", "histogram(DISTINCT b)", "histogram(d)", "histogram(x, [0, 2, 4])",
+    "histogram_exact(b, [0, 1])", "max(d, 4)", "min(s, 2)", "arg_min(s, x + id, 3)",
+    "max(struct_pack(s, id), 2)",
+    "bitstring_agg(a, -50, 50)", "list(DISTINCT b ORDER BY b)", "arg_max(DISTINCT b, id)", "median(ts - day)",
+    "regr_slope(DISTINCT a, id)", "count(DISTINCT 1)", "max(DISTINCT a, 3)", "approx_top_k(least(b, 1), 1)",
+    "mean(a)", "quantile(a, 0.3)",
 ]  # fmt: skip
 EXPRESSIONS = [
+    "geomean(greatest(a, 1))", "weighted_avg(x, b)", "wavg(a, b + 1)",
+    "json_array_length(json_group_array(s))",
     "sum(a) / count(*)", "max(a) - min(a) + 1", "round(avg(x), 2)", "coalesce(sum(a), 0)",
     "count(*) * 1.5", "sum(a + b)", "sum(CASE WHEN f THEN a ELSE 0 END)", "avg(length(s))",
     "max(day) - min(day)",

@@ -45,6 +45,7 @@ VALUES = {
     "INTERVAL": "INTERVAL (i) HOUR + INTERVAL (i % 3) MONTH",
     "BIT": "i::INTEGER::BIT",
     "JSON": "'{\"a\": ' || i || '}'",
+    "ENUM('a', 'b', 'c')": "chr(97 + (i % 3)::INTEGER)",
     "INTEGER[]": "[i, NULL]",
     "VARCHAR[]": "['x' || i]",
     "INTEGER[2]": "[i, 3]",
@@ -146,7 +147,9 @@ class World:
 def test_every_aggregate_of_the_type_is_split_and_merges_right(play: Any, type_: str, value: str) -> None:
     world = World(type_, value)
     calls = world.calls()
-    assert {"count(x)", "max(x, 3)", "mode(x)", "first(x ORDER BY k)"} <= set(calls)
+    assert {"count(x)", "max(x, 3)", "mode(x)", "arg_max(x, k)"} <= set(calls)
+    if type_.startswith("ENUM"):  # states that it orders do not travel; then all rows do
+        calls = [call for call in calls if "ORDER BY" not in call]
     # Values that are counted go in rows of their own; each other state would be NULL in these.
     counted = [call for call in calls if call.startswith(tuple(COUNTED))]
     for together in (counted, [call for call in calls if call not in counted]):

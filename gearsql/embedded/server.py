@@ -56,14 +56,19 @@ class ServerOptions:
             settings |= {"cluster-enabled": "yes", "cluster-node-timeout": self.node_timeout_ms}
             settings |= {"repl-diskless-sync-delay": 0}
         if self.password is not None:
-            settings["requirepass"] = self.password
+            settings |= {"requirepass": self.password, "masterauth": self.password}
         settings |= self.config
         return [str(self.binary), *(word for k, v in settings.items() for word in (f"--{k}", str(v)))]
 
     def _listening(self, port: int) -> dict[str, str | int]:
         if self.tls is None:
             return {"port": port}
-        settings: dict[str, str | int] = {"port": 0, "tls-port": port, "tls-cluster": "yes"}
+        settings: dict[str, str | int] = {
+            "port": 0,
+            "tls-port": port,
+            "tls-cluster": "yes",
+            "tls-replication": "yes",
+        }
         settings |= {"tls-auth-clients": "no", "tls-ca-cert-file": str(self.tls.authority)}
         return settings | {"tls-cert-file": str(self.tls.certificate), "tls-key-file": str(self.tls.key)}
 

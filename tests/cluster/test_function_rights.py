@@ -110,6 +110,14 @@ def test_who_may_query_may_call(login: Login) -> None:
     assert login(*USING).execute('SELECT plus(n) FROM "plain:*"').fetchall() == [(42,)]
 
 
+def test_the_category_of_reads_is_enough_to_query_and_to_call(server: Cluster, login: Login) -> None:
+    if not has_categories(server):
+        pytest.skip("this server has no categories for the commands of modules")
+    connection = login("+@read")
+    assert connection.execute('SELECT plus(n), count(*) FROM "plain:*" GROUP BY 1').fetchall() == [(42, 1)]
+    require_no_right_to_define(connection)
+
+
 def test_without_the_right_to_list_functions_the_command_is_named(login: Login) -> None:
     with pytest.raises(AccessDeniedError, match=r"(?i)gearsql\.functions"):
         login("+@all", "-gearsql.functions").execute("SHOW FUNCTIONS")

@@ -11,9 +11,15 @@ import pytest
 
 import gearsql
 from gearsql.embedded import Cluster, Tls
-from gearsql.errors import ShardUnreachableError
-from tests.faults.scene import COUNT, RIGHT, assert_well, fill
+from gearsql.errors import AccessDeniedError, ShardUnreachableError
+from gearsql.plan.stages import ReadFrom
+from tests.faults.scene import COUNT, RIGHT, ROWS, assert_well, fill
 from tests.servers import binary
+
+WORDS = ("execute", "fetch", "cancel", "status", "functions")
+READS = ("+@read", *(f"+gearsql.{word}" for word in WORDS), "+cluster|slots", "+cluster|nodes", "+info")
+_ones = [n for n in range(ROWS) if str(n).startswith("1")]
+ONES = [(len(_ones), sum(_ones))]
 
 
 def openssl(*words: str | Path) -> None:
@@ -50,10 +56,12 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 @pytest.fixture(scope="module")
 def secured(tls: Tls) -> Iterator[Cluster]:
-    with Cluster(2, server=binary("redis-7.0"), tls=tls, password="p@ss:word/?#") as cluster:
-        for shard in range(2):
-            with cluster.client(shard) as client:
+    redis = binary("redis-7.0")
+    with Cluster(3, server=redis, tls=tls, password="p@ss:word/?#", replicas=1) as cluster:
+        for server in range(6):
+            with cluster.client(server) as client:
                 client.execute_command("ACL", "SETUSER", "ada", "on", ">l0ve lace%", "~row:*", "+@all")
+                client.execute_command("ACL", "SETUSER", "bob", "on", ">l0ve lace%", "~row:1*", *READS)
         fill(cluster.url)
         yield cluster
         assert_well(cluster)
@@ -64,6 +72,30 @@ def test_a_user_of_the_acl_comes_in_by_a_rediss_url(secured: Cluster, tls: Tls) 
     for port in secured.ports:
         with gearsql.connect(f"rediss://{login}@127.0.0.1:{port}?ssl_ca_certs={tls.authority}") as connection:
             assert connection.execute(COUNT).fetchall() == RIGHT
+
+
+@pytest.mark.parametrize("wish", ["primary", "replica-only"])
+def test_users_behind_tls_read_what_they_may_on_primaries_and_replicas(
+    secured: Cluster, tls: Tls, wish: ReadFrom
+) -> None:
+    for user, acl, right in (("ada", "error", RIGHT), ("bob", "skip", ONES)):
+        login = f"{user}:{quote('l0ve lace%', safe='')}"
+        url = f"rediss://{login}@127.0.0.1:{secured.ports[0]}?ssl_ca_certs={tls.authority}"
+        with gearsql.connect(url, read_from=wish, acl=acl) as connection:  # type: ignore[arg-type]
+            cursor = connection.execute(COUNT)
+            assert cursor.fetchall() == right
+            said = [str(note) for _, note in cursor.messages]
+            assert sum("a replica of" in note for note in said) == (3 if wish == "replica-only" else 0)
+            if user == "bob":
+                with pytest.raises(AccessDeniedError):
+                    connection.execute(
+                        "CREATE FUNCTION f(n BIGINT) RETURNS BIGINT LANGUAGE python AS 'return n'"
+                    )
+    with (
+        gearsql.connect(url, read_from=wish) as strict,
+        pytest.raises(AccessDeniedError, match="denies this user"),
+    ):
+        strict.execute(COUNT)
 
 
 def test_a_certificate_of_a_foreign_authority_is_refused(secured: Cluster, tmp_path: Path) -> None:

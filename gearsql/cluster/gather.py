@@ -96,7 +96,8 @@ class _Gathering(Generic[T]):
         return [shard for shard, connection in self._busy.items() if _thread_name(connection) in alive]
 
     def _require_workers(self) -> None:
-        if self._queue.empty() and not any(thread.is_alive() for thread in self._threads):
+        # In this order: a thread may put its last item and end between the two looks.
+        if not any(thread.is_alive() for thread in self._threads) and self._queue.empty():
             raise CancelledError("the connections were closed")
 
     def _cancel(self) -> None:

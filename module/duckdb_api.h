@@ -147,6 +147,8 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(duckdb_vector, data_chunk_get_vector, (duckdb_data_chunk, idx_t))                                                \
     X(void, destroy_data_chunk, (duckdb_data_chunk *))                                                                 \
     X(void *, vector_get_data, (duckdb_vector))                                                                        \
+    X(duckdb_logical_type, vector_get_column_type, (duckdb_vector))                                                    \
+    X(duckdb_type, get_type_id, (duckdb_logical_type))                                                                 \
     X(uint64_t *, vector_get_validity, (duckdb_vector))                                                                \
     X(void, vector_ensure_validity_writable, (duckdb_vector))                                                          \
     X(void, unsafe_vector_assign_string_element_len, (duckdb_vector, idx_t, const char *, idx_t))                      \

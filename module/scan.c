@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grow.h"
 #include "lock.h"
 #include "logical.h"
 #include "scan_parts.h"
@@ -26,6 +27,8 @@ enum { MISFIT_SHOWN = 200 };
 
 static _Thread_local gears_stage *thread_stage;
 static _Thread_local RedisModuleCtx *thread_ctx;
+
+gears_stage *gears_scan_stage(void) { return thread_stage; }
 
 void gears_scan_set_stage(gears_stage *stage, RedisModuleCtx *ctx) {
     thread_stage = stage;
@@ -441,6 +444,7 @@ bool gears_scan_register(duckdb_database database) {
     bool registered = duckdb_register_table_function(connection, function) == DuckDBSuccess;
     duckdb_destroy_logical_type(&bigint);
     duckdb_destroy_table_function(&function);
+    registered = registered && gears_grow_register(connection);
     duckdb_disconnect(&connection);
     if (registered) duckdb_add_replacement_scan(database, replace_scan, NULL, NULL);
     return registered;

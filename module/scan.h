@@ -13,6 +13,7 @@ bool gears_scan_register(duckdb_database database);
 /* The stage whose scans the calling thread's next statement reads, and the context that it may lock with.
  * Runs on: worker threads; a statement is bound and run by the thread that set these. */
 void gears_scan_set_stage(gears_stage *stage, RedisModuleCtx *ctx);
+gears_stage *gears_scan_stage(void); /* the calling thread's; NULL: none */
 
 /* After the stage's last row: false if slots moved under it, with the stage's error set. For scans that were read to
  * their ends this is known already. Runs on: worker threads. Takes: turn, server lock. */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import duckdb
 import pytest
 
 import gearsql
@@ -94,6 +95,48 @@ def test_limits_that_are_none_are_refused(quick_shards: Cluster) -> None:
     for limits in ({"memory": 1}, {"rows": 0}, {"keys": 5}, {"memory": "1GB"}):
         with pytest.raises(InterfaceError):
             gearsql.connect(quick_shards.url, limits=limits)  # type: ignore[arg-type]
+
+
+SMALL = """
+    repeat(w, 3); repeat([n, n], 2); repeat(w::BLOB, 2); repeat(NULL, n); repeat(w, NULL); repeat(w, -3)
+    repeat(w, '3')
+    repeat(w, n::TINYINT); try(repeat(w, 3)); list_transform([w], lambda x: repeat(x, 2))
+    lpad(w, 9, '-'); rpad(w, 9, 'ä'); lpad(w, 1, 'x'); lpad(NULL, 3, 'x'); lpad(w, NULL, 'x')
+    lpad(w, '5', 'x')
+    range(n); range(2, n); range(1, n, 2); range(n, 0, -1); range(NULL); range(1, NULL); [x for x in range(n)]
+    generate_series(n); generate_series(1, n); generate_series(n, 1, -2); unnest(range(n))
+    range(DATE '2020-01-01', DATE '2020-01-05', INTERVAL 1 DAY)
+    generate_series(TIMESTAMP '2020-03-01', TIMESTAMP '2020-01-01', INTERVAL (-1) MONTH)
+    list_resize([n], 3); list_resize([n], 3, n); array_resize([w], 2, 'x'); list_resize(NULL, 3)
+    list_resize([n], NULL)
+"""
+LARGE = """
+    repeat('x', 600000000); length(repeat(w, 600000000)); try(repeat(w, 600000000)); repeat([n, n], 100000000)
+    lpad(w, 300000000, 'x'); rpad('x', 300000000, w); range(100000000); range(n, 100000000)
+    generate_series(0, 100000000, 1); list_resize([n], 60000000); list_resize([n], 60000000, n)
+    range(TIMESTAMP '2000-01-01', TIMESTAMP '2100-01-01', INTERVAL 1 MILLISECOND)
+"""
+
+
+def each(expressions: str) -> list[str]:
+    return [one.strip() for one in expressions.strip().replace("\n", ";").split(";")]
+
+
+def test_functions_that_make_much_of_little_are_bounded_and_else_duckdbs(alone: Cluster) -> None:
+    own = duckdb.connect()
+    own.execute(f"CREATE TABLE t AS SELECT i AS n, 'w' || i AS w FROM range({ROWS}) r(i)")
+    with gearsql.connect(alone.url) as connection:
+        for expression in each(SMALL):
+            answer = connection.execute(f'SELECT {expression} FROM "row:*" WHERE n = 7')
+            native = own.sql(f"SELECT {expression} FROM t WHERE n = 7")
+            assert answer.fetchall() == native.fetchall(), expression
+            assert [column[0] for column in answer.description or ()] == native.columns
+        for expression in each(LARGE):
+            with pytest.raises(MemoryLimitError, match="more than 256 MiB"):
+                connection.execute(f'SELECT {expression} FROM "row:*" WHERE n = 7')
+        with pytest.raises(MemoryLimitError, match="more than 256 MiB"):
+            connection.execute('SELECT sum(length(repeat(w, 100000))) FROM "row:*"')
+        assert connection.execute(COUNT).fetchall() == RIGHT
 
 
 def define(connection: Connection) -> None:

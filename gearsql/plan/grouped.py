@@ -5,6 +5,7 @@ Without DISTINCT a shard ships one row for each group. With it, or if values are
     one key set, small states     a row for each (group, values), each with its part of the states
     otherwise                     GROUPING SETS: a row for each (group, values) of each key set, told apart by
                                   key_set, and a row for each group with the states
+    values that tell rows apart   the rows as they are: grouping them would take time, and leave as many
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from gearsql.catalog.table import KEY_COLUMN, PlaceholderSource, Table
 from gearsql.plan.aggregates import Aggregate
 from gearsql.plan.counted import TIMES, CountedCall, counted_call, is_counted
 from gearsql.plan.distinct import DistinctCall, KeySet, distinct_call
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.rewrite import Shipped, rewrite_clauses
 from gearsql.plan.states import State, needs_distinct_rows, state_of
-from gearsql.plan.text import name_columns, select, source_of, sql, where
+from gearsql.plan.text import name_columns, quote, select, source_of, sql, where
 from gearsql.sql.bound import BoundQuery
 
 
@@ -28,7 +30,7 @@ def split_groups(
     tree: exp.Select, aggregates: Sequence[Aggregate], bound: BoundQuery
 ) -> tuple[str, str, str]:
     """Return the SQL of the shards and of the merge, and what is shipped in words."""
-    layout = _layout(tree, aggregates)
+    layout = _layout(tree, aggregates, bound.table)
     merged = rewrite_clauses(tree, layout.shipped())
     if layout.groups:
         merged.set("group", exp.Group(expressions=[exp.column(f"g{i}") for i in range(len(layout.groups))]))
@@ -40,6 +42,15 @@ class _Layout:
     groups: tuple[exp.Expression, ...]
     distinct: tuple[DistinctCall | CountedCall, ...]
     states: dict[str, State]
+    identities: tuple[frozenset[str], ...] = ()  # the columns that tell a table's rows apart
+
+    @property
+    def reduces(self) -> bool:
+        """Whether shards have to group: not if all rows differ, and only their values are shipped."""
+        if self.apart or self.counted or self.states or not self.keys:
+            return True
+        shipped = {*map(sql, self.groups), *self.keys}
+        return not any(columns <= shipped for columns in self.identities)
 
     @property
     def keys(self) -> list[str]:
@@ -74,7 +85,7 @@ class _Layout:
     def _group_by(self) -> str:
         if self.apart:
             return f" GROUP BY GROUPING SETS ({', '.join(self._ordinals(keys) for keys in self._sets())})"
-        count = len(self.groups) + len(self.keys)
+        count = len(self.groups) + len(self.keys) if self.reduces else 0
         return " GROUP BY " + ", ".join(str(ordinal + 1) for ordinal in range(count)) if count else ""
 
     def _sets(self) -> list[KeySet]:
@@ -112,14 +123,15 @@ class _Layout:
         if not self.keys:
             return f"partial states, {row}"
         values = " and of ".join(", ".join(keys) for keys in self.key_sets)
-        values = f"the distinct values of {values}" + (" in each group" if self.groups else "")
+        kind = "distinct values" if self.reduces else "values"
+        values = f"the {kind} of {values}" + (" in each group" if self.groups else "")
         values += ", and how often each comes" if self.counted else ""
         if not self.states:
             return values
         return f"{values}; partial states, {row}" if self.apart else f"{values}, each with its partial states"
 
 
-def _layout(tree: exp.Select, aggregates: Sequence[Aggregate]) -> _Layout:
+def _layout(tree: exp.Select, aggregates: Sequence[Aggregate], table: Table) -> _Layout:
     clause = tree.args.get("group")
     groups = {sql(group): group for group in (key.unnest() for key in (clause.expressions if clause else []))}
     if not groups and not aggregates:
@@ -127,4 +139,12 @@ def _layout(tree: exp.Select, aggregates: Sequence[Aggregate]) -> _Layout:
     distinct = [distinct_call(call, list(groups)) for call in aggregates if needs_distinct_rows(call)]
     counted = [counted_call(call, groups) for call in aggregates if is_counted(call)]
     others = [call for call in aggregates if not needs_distinct_rows(call) and not is_counted(call)]
-    return _Layout(tuple(groups.values()), (*distinct, *counted), {sql(c.call): state_of(c) for c in others})
+    states = {sql(call.call): state_of(call) for call in others}
+    return _Layout(tuple(groups.values()), (*distinct, *counted), states, _identities(table))
+
+
+def _identities(table: Table) -> tuple[frozenset[str], ...]:
+    """The key, and all that a key is made of. Rows of a set's members share them: no harm."""
+    parts = [column for column in table.all_columns if isinstance(column.source, PlaceholderSource)]
+    made = frozenset(quote(column.name) for column in parts)
+    return (frozenset({quote(KEY_COLUMN.name)}), *([made] if made else []))

@@ -120,3 +120,8 @@ SELECT bool_or(a > 49), bool_and(b >= 0), count_if(f), countif(h > 0) FROM t GRO
 SELECT a FROM t LIMIT 0
 SELECT count(*) FROM t LIMIT 0
 SELECT count(*) FROM t OFFSET 1
+SELECT count(DISTINCT _key) FROM t
+SELECT g, count(DISTINCT (_key, a)), count(DISTINCT _key) FROM t WHERE h > 0 GROUP BY g
+SELECT count(DISTINCT _key) FROM t WHERE id < 0
+SELECT g, list(DISTINCT _key ORDER BY _key) FROM t GROUP BY g HAVING count(DISTINCT _key) > 50
+SELECT _key, count(DISTINCT a) FROM t GROUP BY _key

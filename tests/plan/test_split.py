@@ -80,6 +80,14 @@ def test_large_states_travel_apart_from_distinct_values(play: Any) -> None:
     assert plan.shard.sql.endswith(" GROUP BY GROUPING SETS ((1), ())")
 
 
+def test_values_that_tell_rows_apart_are_not_grouped(play: Any) -> None:
+    plan = play.plan("SELECT g, count(DISTINCT _key) FROM t GROUP BY g")
+    assert plan.shard.sql == 'SELECT "g" AS g0, "_key" AS x0 FROM scan_0'
+    assert plan.ships == 'the values of "_key" in each group'
+    counted = play.plan("SELECT count(DISTINCT _key), count(*) FROM t")
+    assert counted.shard.sql == 'SELECT "_key" AS x0, COUNT(*) AS s0 FROM scan_0 GROUP BY 1'
+
+
 def test_values_that_are_counted_travel_once_with_their_number(play: Any) -> None:
     plan = play.plan("SELECT g, mode(a), count(DISTINCT a) FROM t GROUP BY g")
     assert plan.shard.sql == 'SELECT "g" AS g0, "a" AS x0, COUNT(*) AS times FROM scan_0 GROUP BY 1, 2'

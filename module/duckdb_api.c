@@ -29,10 +29,12 @@ const char *gears_duckdb_bind(const char *path) {
 }
 
 /* Every setting that changes answers or opens a door is fixed here, then the configuration is locked. One thread:
- * the calling worker runs its stage alone, and the scan (under the server's lock) is the bottleneck anyway. */
+ * the calling worker runs its stage alone, and the scan (under the server's lock) is the bottleneck anyway. The allocator's
+ * own threads give memory back that queries left; without them it would stay until the next queries. */
 static const char *const fixed_settings[][2] = {
     {"threads", "1"},
     {"async_threads", "1"},
+    {"allocator_background_threads", "true"},
     {"autoinstall_known_extensions", "false"},
     {"autoload_known_extensions", "false"},
     {"arrow_lossless_conversion", "true"},

@@ -23,6 +23,9 @@ ROWS = 400
 SETTLED = 5_000
 LIMIT = 300.0  # bytes a query
 EVERY = 1_000
+# DuckDB's allocator gives back what nobody used for some seconds; measured at work, resident memory goes up
+# and down by tens of MB.
+REST_SECONDS = 15
 
 DEFINITION = """
     CREATE OR REPLACE FUNCTION soak_double(x BIGINT) RETURNS BIGINT LANGUAGE python AS $$ return x * 2 $$
@@ -47,6 +50,7 @@ def soak(cluster: Cluster, queries: int, say: Callable[[str], None]) -> list[Poi
     for done, kind in enumerate(_questions(cluster), 1):
         kind()
         if done % EVERY == 0:
+            time.sleep(REST_SECONDS)
             points.append(measure(cluster, done))
             say(f"{_line(points[-1])}  {time.monotonic() - begun:6.0f} s")
         if done == queries:
@@ -67,7 +71,7 @@ def measure(cluster: Cluster, queries: int) -> Point:
 def growth(points: list[Point]) -> dict[str, float]:
     """Return the bytes a query that each memory grew by, from the SETTLED-th query to the last.
 
-    Resident memory goes up and down by what allocators keep: both ends are medians of five points.
+    Both ends are medians of five points.
     """
     settled = [p for p in points if p.queries >= min(SETTLED, points[-1].queries // 2)]
     first, last = settled[:5], settled[-5:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from gearsql.catalog.suggest import create_table_line
 from gearsql.catalog.table import Table
 from gearsql.catalog.view import ViewNamedError
 from gearsql.cluster.analyze import Measured
+from gearsql.cluster.connection import Word
 from gearsql.cluster.control import Control
 from gearsql.cluster.culprit import name_row
 from gearsql.cluster.declare import declare, located
@@ -26,6 +27,7 @@ from gearsql.cluster.patience import Patience
 from gearsql.cluster.presence import Wanted, choose_reader
 from gearsql.cluster.progress import Progress
 from gearsql.cluster.quick import QuickRead, quick_read
+from gearsql.cluster.relations import Notes, Relations, Seen
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.stage import Stage
 from gearsql.cluster.stats import StageStats
@@ -115,6 +117,7 @@ class Engine:
         self._binder = Binder()
         self._wanted = reader
         self._chosen: Reader | None = None
+        self._seen = Seen()
         self._timeout = timeout
         self._session = session
         self._limits = limits
@@ -280,14 +283,15 @@ class Engine:
             case WidePlan() as plan:
                 return self._wide(plan, compiled.parts, run)
 
-    def _query(self, plan: GearsPlan, compiled: Compiled, run: _Run) -> pa.Table:
-        """Answer what one shard stage and one merge can."""
+    def _query(self, plan: GearsPlan, compiled: Compiled, run: _Run, given: Sequence[Word] = ()) -> pa.Table:
+        """Answer what one shard stage and one merge can; `given` are relations that go along."""
         if not plan.shard.scans:
             stage = Stage(self._shards, plan, StageStats(), run.patience)
             table = self._merger.run_once(plan, stage.calling)
             run.note(hook_notes(stage.stats))
             return table
-        stage = Stage(self._shards, plan, StageStats(), run.patience, run.progress, self._session, run.mode)
+        how = (run.patience, run.progress, self._session, run.mode, given)
+        stage = Stage(self._shards, plan, StageStats(), *how)
         if self._shards.read_from != "primary" and plan.reader == "portable":
             raise NotSupportedError(
                 "the portable reader reads no replicas",
@@ -308,6 +312,8 @@ class Engine:
                 name_row(error, stage, compiled.bound)
             raise
         run.note(notes_of(stage.stats, plan.shard.scans))
+        if len(plan.shard.scans) == 1:
+            self._seen.table(plan.shard.scans[0].table, stage.stats.rows_scanned)
         return table
 
     def _analyze(
@@ -325,12 +331,21 @@ class Engine:
         return [*measured.lines(answer.table.num_rows), *(f"note     {note}" for note in answer.notes)]
 
     def _wide(self, plan: WidePlan, parts: Sequence[Compiled], run: _Run) -> pa.Table:
-        """Answer the parts one after the other, then the query over them."""
-        names = [part.name for part in plan.parts]
-        answers = {name: self._answer(part, run) for name, part in zip(names, parts, strict=True)}
+        """Answer the parts and joins that are wanted, then the query over them."""
+        compiled = {part.name: made for part, made in zip(plan.parts, parts, strict=True)}
+
+        def ask(name: str, what: GearsPlan, given: Sequence[Word]) -> tuple[pa.Table, Notes]:
+            asked = replace(run, notes=())
+            return self._query(what, compiled[name], asked, given), asked.notes
+
+        relations = Relations(plan, ask, self._seen)
+        relations.make()
+        run.note(relations.notes)
+        if plan.whole in relations.made:
+            return relations.made[plan.whole].rename_columns([column.name for column in plan.columns])
         stats, control = StageStats(), run.patience.control
         calling = Calling(control.id, stats.add_nulls, control.left, control.stopping)
-        table = self._merger.run_over(plan, answers, calling)
+        table = self._merger.run_over(plan, relations.made, calling)
         run.note(hook_notes(stats))
         return table
 
@@ -427,8 +442,9 @@ class Engine:
         moment: datetime.datetime | None,
     ) -> BoundQuery | WideBound:
         near = self.functions.near
+        spread = self._chosen == "module" and len(self._shards.all) > 1
         if isinstance(query, WideQuery):
-            return self._binder.bind_wide(query, tables, parameters, hooks, near, moment)
+            return self._binder.bind_wide(query, tables, parameters, hooks, near, moment, spread=spread)
         table = NO_TABLE if query.table_name is None else tables[query.table_name]
         try:
             return self._binder.bind(query, table, parameters, hooks, near, moment)
@@ -436,7 +452,7 @@ class Engine:
             # A block's columns can be used in ways that are not a block's: as a whole row, for one.
             wide = WideQuery(query.text, query.syntax, sources_of(query), query.calls, query.timed)
             try:
-                return self._binder.bind_wide(wide, tables, parameters, hooks, near, moment)
+                return self._binder.bind_wide(wide, tables, parameters, hooks, near, moment, spread=spread)
             except NotSupportedError:
                 raise error from None
 

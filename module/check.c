@@ -113,13 +113,16 @@ static bool check_table_function(check *c, uint32_t node) {
 
 /* ---- relations ------------------------------------------------------------------------------------------------ */
 
-/* 'scan_0', 'cast_12': what DuckDB asks scan.c about. Which of them there are is seen when the text is bound. */
+/* 'scan_0', 'given_12': what DuckDB asks scan.c about. Which of them there are is seen when the text is bound. */
 static bool is_of_the_stage(gears_slice name) {
-    if (name.size < 6 || name.size > 12 || (memcmp(name.data, "scan_", 5) != 0 && memcmp(name.data, "cast_", 5) != 0))
-        return false;
-    for (size_t i = 5; i < name.size; i++)
-        if (!isdigit((unsigned char)name.data[i])) return false;
-    return true;
+    static const char *const prefixes[] = {"scan_", "given_"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        size_t length = strlen(prefixes[i]), digits = length;
+        if (name.size <= length || name.size > length + 7 || memcmp(name.data, prefixes[i], length) != 0) continue;
+        while (digits < name.size && isdigit((unsigned char)name.data[digits])) digits++;
+        if (digits == name.size) return true;
+    }
+    return false;
 }
 
 static bool is_of_with(check *c, gears_slice name) {

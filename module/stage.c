@@ -61,7 +61,7 @@ static void free_scan(gears_scan_spec *scan) {
     for (size_t i = 0; i < scan->column_count; i++) {
         free(scan->columns[i].name);
         free(scan->columns[i].type_name);
-        gears_cast_free_type(&scan->columns[i].declared);
+        gears_cast_free_type(&scan->columns[i].type);
         /* Ours alone (CreateString without a context), so no lock is needed to free it. */
         if (scan->columns[i].field) RedisModule_FreeString(NULL, scan->columns[i].field);
     }
@@ -73,10 +73,22 @@ static void free_scan(gears_scan_spec *scan) {
     free(scan->columns);
 }
 
+static void free_given(gears_given *given) {
+    for (size_t i = 0; i < given->column_count; i++) {
+        free(given->names[i]);
+        if (given->types[i] != NULL) gears_hook_type_free(given->types[i]);
+    }
+    free(given->names);
+    free(given->types);
+    free(given->bytes.data);
+}
+
 void gears_stage_release(gears_stage *stage) {
     if (atomic_fetch_sub(&stage->references, 1) != 1) return;
     for (size_t i = 0; i < stage->scan_count; i++) free_scan(&stage->scans[i]);
     for (size_t i = 0; i < stage->hook_count; i++) gears_function_release(stage->hooks[i]);
+    for (size_t i = 0; i < stage->given_count; i++) free_given(&stage->given[i]);
+    free(stage->given);
     free(stage->scans);
     free(stage->hooks);
     free(stage->hook_session.data);

@@ -54,7 +54,7 @@ typedef struct gears_bytes {
 
 typedef struct gears_column {
     char *name, *type_name;
-    gears_type declared, type; /* what DuckDB is told, and what values are read as */
+    gears_type type;
     gears_source_kind source;
     unsigned placeholder;
     RedisModuleString *field; /* prepared once: HashGet by it costs no conversion */
@@ -64,7 +64,6 @@ typedef struct gears_scan_spec {
     gears_on_error on_error;
     gears_key_type key_type;
     bool is_template;
-    bool lenient;        /* texts are read, and DuckDB casts them; `columns` has one more, of the keys */
     gears_bytes pattern; /* of `glob` */
     gears_glob glob;
     gears_slice *literals; /* of `key_template`, each malloc'ed */
@@ -74,6 +73,15 @@ typedef struct gears_scan_spec {
     gears_bytes *nulls;
     gears_column *columns;
 } gears_scan_spec;
+
+/* Rows that the stage brings along: chunks of GEARS_GIVEN_CHUNK rows, each a column of mailbox.h after the other. */
+typedef struct gears_given {
+    uint64_t rows;
+    size_t column_count;
+    char **names;
+    gears_hook_type **types;
+    gears_bytes bytes;
+} gears_given;
 
 /* 0: no bound. stage_limits.c */
 typedef struct gears_limits {
@@ -90,6 +98,8 @@ typedef struct gears_stage {
     gears_bytes user;
     size_t scan_count;
     gears_scan_spec *scans;
+    size_t given_count;
+    gears_given *given;
     gears_slots *slots; /* NULL: all keys, whatever their slots */
     bool on_replica;    /* it is for a replica, and for nobody else */
     gears_slots *only;  /* on a replica: keys of other slots are no rows; NULL: all keys are */

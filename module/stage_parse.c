@@ -4,8 +4,9 @@
  *   GEARSQL.EXECUTE id VERSION v DUCKDB v
  *       [MODE sliced|snapshot] [ACL error|skip] [NODE primary|replica] [SLOTS n (first last)…]
  *       [LIMITS n (name number)…] [ONCE]
- *       { SCAN error|null|skip [TYPE word] [CAST duckdb] (GLOB pattern | TEMPLATE n literal…)
+ *       { SCAN error|null|skip [TYPE word] (GLOB pattern | TEMPLATE n literal…)
  *         NULLS n value… COLUMNS n (name type source)… }…
+ *       { GIVEN rows n (name type)… bytes }…
  *       [HOOKS session n (name hash)…] SQL text
  *
  * Runs on: main thread. */
@@ -17,7 +18,15 @@
 #include "stage.h"
 #include "version.h"
 
-enum { MAX_SCANS = 64, MAX_COLUMNS = 4096, MAX_LITERALS = 256, MAX_ID = 128 };
+enum {
+    MAX_SCANS = 64,
+    MAX_COLUMNS = 4096,
+    MAX_LITERALS = 256,
+    MAX_ID = 128,
+    MAX_GIVEN = 64,
+    MAX_GIVEN_ROWS = 1 << 24,
+    MAX_GIVEN_BYTES = 64 << 20
+};
 
 typedef struct decoder {
     RedisModuleString **argv;
@@ -214,9 +223,6 @@ static bool decode_column(decoder *d, const gears_scan_spec *scan, gears_column 
     if (!next_text(d, "column name", &column->name) || !next_text(d, "column type", &column->type_name)) return false;
     if (!gears_cast_parse_type(column->type_name, strlen(column->type_name), &column->type))
         return refuse(d, "GEARSSTAGE argument %d is no type that a scan can read", d->at - 1);
-    column->declared = column->type;
-    if (scan->lenient && column->type.kind != GEARS_BLOB && column->type.kind != GEARS_JSON)
-        column->type = (gears_type){.kind = GEARS_VARCHAR};
     return decode_source(d, scan, column);
 }
 
@@ -224,18 +230,54 @@ static bool decode_scan(decoder *d, gears_scan_spec *scan) {
     size_t count;
     if (!expect(d, "SCAN") || !decode_on_error(d, &scan->on_error) || !decode_key_type(d, &scan->key_type))
         return false;
-    if (next_is(d, "CAST")) {
-        d->at++;
-        if (!expect(d, "duckdb")) return false;
-        scan->lenient = true;
-    }
     if (!decode_keys(d, scan) || !decode_nulls(d, scan)) return false;
     if (!expect(d, "COLUMNS") || !next_count(d, "columns", MAX_COLUMNS, 3, &count)) return false;
     scan->columns = calloc(count + 1, sizeof *scan->columns);
     if (scan->columns == NULL) return refuse(d, "GEARSLIMIT out of memory");
     while (scan->column_count < count)
         if (!decode_column(d, scan, &scan->columns[scan->column_count++])) return false;
-    scan->columns[count] = (gears_column){.type = {.kind = GEARS_BLOB}, .source = GEARS_SOURCE_KEY};
+    return true;
+}
+
+static bool decode_given_column(decoder *d, char **name, gears_hook_type **type) {
+    const char *text;
+    size_t length;
+    if (!next_text(d, "column name", name) || !next(d, "column type", &text, &length)) return false;
+    *type = gears_hook_type_parse(text, length);
+    return *type != NULL || refuse(d, "GEARSSTAGE argument %d is no type that a relation can have", d->at - 1);
+}
+
+/* GIVEN rows n {name type}… bytes: a relation of the client's. Its values are checked as they are read. */
+static bool decode_given(decoder *d, gears_given *given) {
+    size_t rows, count;
+    d->at++;
+    if (!next_count(d, "rows", MAX_GIVEN_ROWS, 0, &rows) || !next_count(d, "columns", MAX_COLUMNS, 2, &count))
+        return false;
+    if (count == 0) return refuse(d, "GEARSSTAGE argument %d: a relation has columns", d->at - 1);
+    given->rows = rows;
+    given->names = calloc(count, sizeof *given->names);
+    given->types = calloc(count, sizeof(gears_hook_type *));
+    if (given->names == NULL || given->types == NULL) return refuse(d, "GEARSLIMIT out of memory");
+    for (; given->column_count < count; given->column_count++) {
+        size_t i = given->column_count;
+        if (decode_given_column(d, &given->names[i], &given->types[i])) continue;
+        given->column_count++; /* what there is of it is freed, too */
+        return false;
+    }
+    size_t size = 0;
+    if (d->at < d->argc) RedisModule_StringPtrLen(d->argv[d->at], &size);
+    if (size > MAX_GIVEN_BYTES) return refuse(d, "GEARSSTAGE argument %d: the relation is too large", d->at);
+    return next_bytes(d, "rows", &given->bytes);
+}
+
+static bool decode_all_given(decoder *d, gears_stage *stage) {
+    if (!next_is(d, "GIVEN")) return true;
+    stage->given = calloc(MAX_GIVEN, sizeof *stage->given);
+    if (stage->given == NULL) return refuse(d, "GEARSLIMIT out of memory");
+    while (next_is(d, "GIVEN")) {
+        if (stage->given_count == MAX_GIVEN) return refuse(d, "GEARSSTAGE more than %d relations", MAX_GIVEN);
+        if (!decode_given(d, &stage->given[stage->given_count++])) return false;
+    }
     return true;
 }
 
@@ -396,6 +438,7 @@ static bool decode(decoder *d, RedisModuleCtx *ctx, gears_stage *stage) {
         if (stage->scan_count == MAX_SCANS) return refuse(d, "GEARSSTAGE more than %d scans", MAX_SCANS);
         if (!decode_scan(d, &stage->scans[stage->scan_count++])) return false;
     }
+    if (!decode_all_given(d, stage)) return false;
     if (next_is(d, "HOOKS") && !decode_hooks(d, ctx, stage)) return false;
     if (!expect(d, "SQL") || !next_text(d, "SQL text", &stage->sql)) return false;
     if (d->at != d->argc) return refuse(d, "GEARSSTAGE argument %d is one too many", d->at);

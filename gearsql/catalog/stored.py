@@ -34,7 +34,6 @@ def to_json(table: Table | View) -> str:
             "null_values": [_text(value) for value in table.null_values],
             "version": table.version,
             "type": table.type,
-            "cast": table.cast,
         }
     )
 
@@ -53,7 +52,6 @@ def from_json(stored: bytes) -> Table:
         tuple(_bytes(value) for value in told["null_values"]),
         told["version"],
         told.get("type", "hash"),
-        told.get("cast", "strict"),
     )
 
 

@@ -7,11 +7,11 @@ shards ship adds up, since it is rows or partial states.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from gearsql.cluster.connection import ShardConnection
+from gearsql.cluster.connection import ShardConnection, Word
 from gearsql.cluster.gather import gather
 from gearsql.cluster.patience import Patience
 from gearsql.cluster.replicas import alone, choose
@@ -32,22 +32,24 @@ def dispatch(
     patience: Patience | None = None,
     session: str = "",
     mode: ScanMode = "sliced",
+    given: Sequence[Word] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Run `stage` on every shard and yield batches; each shard yields at least one, which may be empty.
 
-    `session` names the one that its hooks run in (wire.py). Raises the first shard's error after ending the
-    others, SlotsMovedError after the last batch.
+    `session` names the one that its hooks run in, `given` are words of relations (wire.py). Raises the first
+    shard's error after ending the others, SlotsMovedError after the last batch.
     """
     patience = patience or Patience()
 
     def read(_: Shard, connection: ShardConnection) -> Iterator[pa.RecordBatch]:
         limits = patience.control.limits()
-        connection.send(execute_words(stage_id, stage, session, None, mode, shards.acl, limits))
+        words = execute_words(stage_id, stage, session, None, mode, shards.acl, limits, given=given)
+        connection.send(words)
         yield from _batches(_StageAnswer(connection, stage_id, stats))
 
     stage_id = patience.control.new_stage_id()
     if shards.clustered:
-        yield from _by_slots(shards, stage, stats, patience, session, mode)
+        yield from _by_slots(shards, stage, stats, patience, session, mode, given)
     else:
         if shards.read_from != "primary":
             stats.notes.append(alone(shards))
@@ -61,6 +63,7 @@ def _by_slots(
     patience: Patience,
     session: str,
     mode: ScanMode,
+    given: Sequence[Word],
 ) -> Iterator[pa.RecordBatch]:
     """Ask for all slots, then for those that were left, until none is."""
     # The answers of a whole query do not add up: it has to be split for more shards first.
@@ -83,9 +86,8 @@ def _by_slots(
                 chosen = choose(shards, shard, connection, ledger.of[shard])
                 stats.notes.append(chosen.note)
             asked, replica = (chosen.connection, chosen.replica) if chosen else (connection, False)
-            asked.send(
-                execute_words(stage_id, stage, session, slots, mode, shards.acl, limits, replica=replica)
-            )
+            what = (stage_id, stage, session, slots, mode, shards.acl, limits)
+            asked.send(execute_words(*what, replica=replica, given=given))
             answer = _StageAnswer(asked, stage_id, stats)
             yield from _batches(answer)
             after = connection.ask(*ASK_SLOTS)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from gearsql.cluster.connection import ShardConnection
+from gearsql.cluster.connection import ShardConnection, Word
 from gearsql.cluster.dispatch import dispatch
 from gearsql.cluster.gather import gather
 from gearsql.cluster.patience import Patience
@@ -37,6 +37,7 @@ class Stage:
     progress: Progress | None = None
     session: str = ""
     mode: ScanMode = "sliced"
+    given: Sequence[Word] = ()
 
     @property
     def calling(self) -> Calling:
@@ -47,7 +48,8 @@ class Stage:
     def batches(self, merger: Merger) -> Iterator[pa.RecordBatch]:
         """Yield what the stage ships, at least one batch; closing the iterator ends the stage everywhere."""
         measured = self.patience.control.measured
-        measured.stages.append((self.plan.shard.scans[0].table, self.stats))
+        joined = ", joined with what was sent" if self.given else ""
+        measured.stages.append((self.plan.shard.scans[0].table + joined, self.stats))
         match self.plan.reader:
             case "module":
                 yield from self._in_servers()
@@ -60,7 +62,7 @@ class Stage:
     def _in_servers(self) -> Iterator[pa.RecordBatch]:
         with reported(self.shards, self.patience.control.id, self.progress, self.stats):
             shard, how = self.plan.shard, (self.patience, self.session, self.mode)
-            yield from dispatch(self.shards, shard, self.stats, *how)
+            yield from dispatch(self.shards, shard, self.stats, *how, self.given)
 
     def _here(self, merger: Merger, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with closing(Arrival(batches)) as rows, rows.faults():

@@ -36,12 +36,14 @@ def execute_words(
     limits: Mapping[str, int] | None = None,
     *,
     replica: bool = False,
+    given: Sequence[Word] = (),
 ) -> list[Word]:
     """Return the command that starts a stage; everything in it is data, nothing is quoted.
 
     `slots` are those that the shard counts; None: it is no cluster, all keys count.
     `session` names the one that its hooks run in; without a name it is the user's with these hooks.
-    `limits` are the server's words for them (control.py). The stage runs once, however often it is sent.
+    `given` are the words of the stage's own relations (given.py), `limits` the server's for limits
+    (control.py). The stage runs once, however often it is sent.
     """
     words: list[Word] = ["GEARSQL.EXECUTE", stage_id, "VERSION", VERSION, "DUCKDB", duckdb.__version__]
     words += ["MODE", mode, "ACL", acl, "NODE", "replica" if replica else "primary", "ONCE"]
@@ -51,6 +53,7 @@ def execute_words(
         words += ["SLOTS", len(slots), *(slot for span in slots for slot in span)]
     for scan in stage.scans:
         words += _scan_words(scan)
+    words += given
     if stage.hooks:
         words += ["HOOKS", session, len(stage.hooks)]
     for known in stage.hooks:
@@ -62,8 +65,6 @@ def _scan_words(scan: Scan) -> Iterator[Word]:
     yield from ("SCAN", scan.on_error)
     if scan.type != "hash":
         yield from ("TYPE", scan.type)
-    if scan.cast != "strict":
-        yield from ("CAST", scan.cast)
     match scan.keys:
         case Glob(pattern):
             yield from ("GLOB", pattern)

@@ -86,14 +86,24 @@ class Merger:
     def run_over(
         self, plan: WidePlan, relations: Mapping[str, pa.Table], calling: Calling = NO_QUERY
     ) -> pa.Table:
-        """Make the answer of a wide query from the answers of its parts, by their names."""
+        """Make the answer of a wide query from the answers of its parts, and of joins, by their names.
+
+        A join without an answer is made where it is named.
+        """
         running = self._hooks.running(plan.hooks, calling)
         with running, self._cursor(calling) as cursor, named_faults():
-            for part in plan.parts:
-                table = relations[part.name]
-                columns = [f"c{index}" for index in range(table.num_columns)]
-                types = [column.type for column in part.plan.columns]
-                register(cursor, part.name, table.rename_columns(columns), columns, types)
+            columns = {part.name: part.plan.columns for part in plan.parts}
+            columns |= {join.name: join.columns for join in plan.joins}
+            for name, table in relations.items():
+                names = [f"c{index}" for index in range(table.num_columns)]
+                types = [column.type for column in columns[name]]
+                register(cursor, name, table.rename_columns(names), names, types)
+            known = set(relations)
+            for join in plan.joins:
+                if join.name not in known and all(name in known for name in join.takes):
+                    items = ", ".join(f"c{index}" for index in range(len(join.columns)))
+                    cursor.execute(f"CREATE TEMP VIEW {join.name} ({items}) AS {join.sql}")
+                    known.add(join.name)
             answer = cursor.sql(bindable(plan.sql, plan.hooks))
             return _typed(answer, plan.sql, plan.columns).rename_columns([c.name for c in plan.columns])
 

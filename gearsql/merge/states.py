@@ -27,6 +27,9 @@ def type_arriving(
     """Return the merge's SQL over what arrives, typed by the shard stage's SQL; makes temporary tables."""
     for index, scan in enumerate(shard.scans):
         cursor.execute(f"CREATE TEMP TABLE scan_{index} ({_columns(scan)})")
+    for index, columns in enumerate(shard.given):
+        items = ", ".join(f"c{number} {column.type}" for number, column in enumerate(columns))
+        cursor.execute(f"CREATE TEMP TABLE given_{index} ({items})")
     cursor.execute(f"CREATE TEMP TABLE typed AS SELECT * FROM ({bindable(shard.sql, shard.hooks)}) LIMIT 0")
     typed = cursor.sql("FROM typed")
     types = [str(type_) for type_ in typed.types]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import Column, ElementSource, FieldSource, KeySource, PlaceholderSource
 from gearsql.plan.keys import keys_of
-from gearsql.plan.stages import GearsPlan, Scan, WidePlan
+from gearsql.plan.stages import SMALL_ROWS, GearsPlan, JoinPlan, Scan, WidePlan
 from gearsql.sql.hooks import Hooks, hooks_in
 
 _READERS = {
@@ -36,11 +36,16 @@ def _wide(plan: WidePlan) -> Iterator[str]:
     yield f"reader   {_READERS[plan.reader]}" if plan.parts else "reader   none: no key is read"
     for part in plan.parts:
         yield ""
-        yield part.name
+        yield f"{part.name}: {part.plan.shard.scans[0].table}"
         lines = _point(part.plan) if part.plan.reader == "point" else _part(part.plan)
         yield from ("  " + line if line else "" for line in lines)
+    for join in plan.joins:
+        yield ""
+        yield from _join(join, {part.name: part.plan.shard.scans[0].table for part in plan.parts})
+        if join.name != plan.whole:
+            yield f"  else     {join.sql}"
     yield ""
-    yield "once, over these"
+    yield "else once, over the parts" if plan.whole else "once, over these"
     if plan.hooks:
         yield f"  hooks    {_hooks(plan.hooks, here=True)}"
     yield f"  sql      {plan.sql}"
@@ -62,6 +67,18 @@ def _point(plan: GearsPlan) -> Iterator[str]:
     if plan.filter:
         yield f"  filter   {plan.filter}"
     yield f"  sql      {'none: the rows are the answer' if plan.direct is not None else plan.shard.sql}"
+
+
+def _join(join: JoinPlan, tables: Mapping[str, str]) -> Iterator[str]:
+    if not join.spreads:
+        yield f"{join.name}, once"
+        return
+    yield f"{join.name}, if all that is sent to every shard is small: at most {SMALL_ROWS:,} rows each"
+    for number, spread in enumerate(join.spreads):
+        sent = f", {' and '.join(spread.sends)} sent" if spread.sends else ""
+        yield f"  {'or' if number else 'join':<9}{tables[spread.stays]} ({spread.stays}) stays{sent}"
+    lines = _part(join.spreads[0].plan)
+    yield from ("  " + line if line else "" for line in lines)
 
 
 def _shard(plan: GearsPlan) -> Iterator[str]:
@@ -96,8 +113,6 @@ def _scan(scan: Scan) -> Iterator[str]:
     kind = "" if scan.type == "hash" else f" (type {scan.type})"
     yield f"  keys     {scan_pattern(scan.keys).decode(errors='backslashreplace')}{kind}"
     yield f"  reads    {', '.join(map(_column, scan.columns)) or 'no column: keys are counted'}"
-    if scan.cast != "strict":
-        yield "  casts    as DuckDB casts texts"
     if scan.on_error != "error":
         what = {"null": "is read as NULL", "skip": "drops its row"}[scan.on_error]
         yield f"  misfits  a value that does not fit its type {what}"

@@ -59,11 +59,9 @@ def fixed_by(bound: BoundQuery) -> tuple[Fixed, ...]:
 
 
 def key_columns(table: Table) -> Iterator[Column]:
-    """The columns that a key gives, each value one text of it: with DuckDB's casts only `_key`."""
+    """The columns that a key gives."""
     for column in table.all_columns:
-        if isinstance(column.source, KeySource) or (
-            isinstance(column.source, PlaceholderSource) and table.cast == "strict"
-        ):
+        if isinstance(column.source, KeySource | PlaceholderSource):
             yield column
 
 

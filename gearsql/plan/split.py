@@ -77,12 +77,17 @@ def _split_tree(bound: BoundQuery, shards: int) -> Split:
         raise RowsNeeded("the query cannot be written in a form that is surely the same")
     if shards == 1:
         return write_from(bound.tree, source_of(bound)), None, "the answer"
-    shard, merge, ships = _two_stages(bound.tree, bound)
+    return two_stages(bound.tree, bound)
+
+
+def two_stages(tree: exp.Select, bound: BoundQuery) -> Split:
+    """Take a query's tree apart for several shards; RowsNeeded if it cannot be."""
+    shard, merge, ships = _taken_apart(tree, bound)
     _check_travels(bound, shard)
     return shard, merge, ships
 
 
-def _two_stages(tree: exp.Select, bound: BoundQuery) -> Split:
+def _taken_apart(tree: exp.Select, bound: BoundQuery) -> Split:
     if tree.find(exp.Collate):
         raise RowsNeeded("a collation does not travel with its values")
     if volatile := volatiles(bound.hooks):
@@ -104,8 +109,7 @@ def _check_travels(bound: BoundQuery, shard: str) -> None:
 def scan_of(table: Table, reads: Collection[str], fixed: tuple[Fixed, ...] = ()) -> Scan:
     """Return the scan of a table that reads some of its columns."""
     columns = tuple(column for column in table.all_columns if column.name in reads)
-    read = (table.on_error, table.null_values, table.type, fixed, table.cast)
-    return Scan(table.name, table.keys, columns, *read)
+    return Scan(table.name, table.keys, columns, table.on_error, table.null_values, table.type, fixed)
 
 
 def _filter(bound: BoundQuery) -> str:

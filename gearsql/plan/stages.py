@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gearsql.catalog.table import Cast, Column, Fixed, Glob, KeyTemplate, KeyType, OnError
+from gearsql.catalog.table import Column, Fixed, Glob, KeyTemplate, KeyType, OnError
 from gearsql.sql.bound import ResultColumn
 from gearsql.sql.hooks import Hooks
 
@@ -17,6 +17,10 @@ ReadFrom = Literal["primary", "replica", "replica-only"]
 """Who runs stages. Without a usable replica 'replica' reads the primary, 'replica-only' is an error."""
 AclMode = Literal["error", "skip"]
 """What keys that the user may not read do: the query fails, or answers without them and says how many."""
+
+
+SMALL_ROWS, SMALL_BYTES = 1 << 16, 4 << 20
+"""How large a relation may be, and all of a stage together, that goes along to every shard."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,6 @@ class Scan:
     null_values: tuple[bytes, ...] = ()
     type: KeyType = "hash"
     fixed: tuple[Fixed, ...] = ()
-    cast: Cast = "strict"
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,14 @@ class ShardStage:
 
     `hooks` are the users' functions of the query, which the shards check even if only the merge calls them;
     `sql` calls them as sql/hooks.py says, and who runs it gives these calls their form. A query without a
-    table has no scans, and no text for shards.
+    table has no scans, and no text for shards. `given` are the columns of the relations given_0, given_1, …,
+    which come along with the stage.
     """
 
     scans: tuple[Scan, ...]
     sql: str
     hooks: Hooks = ()
+    given: tuple[tuple[ResultColumn, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,40 @@ class PartPlan:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """A join on the shards: each joins its own rows of the part that `stays` with all of `sends`."""
+
+    stays: str
+    sends: tuple[str, ...]
+    plan: GearsPlan
+
+
+@dataclass(frozen=True)
+class JoinPlan:
+    """A relation of a wide query that joins others, those that `sql` `takes`: `name`, with columns c0, c1, …
+
+    It is made by one of `spreads` if all that this one sends is small, else where it is named.
+    """
+
+    name: str
+    sql: str
+    columns: tuple[ResultColumn, ...]
+    takes: tuple[str, ...]
+    spreads: tuple[Spread, ...]
+
+
+@dataclass(frozen=True)
 class WidePlan:
-    """A compiled query of any shape: its parts are answered in turn, then `sql` runs over them."""
+    """A compiled query of any shape: `sql` runs over the parts and joins that it `takes`.
+
+    If the whole query is a join, `sql` is that of the join, and `whole` its name.
+    """
 
     reader: Reader
     parts: tuple[PartPlan, ...]
     sql: str
     columns: tuple[ResultColumn, ...]
     hooks: Hooks = ()
+    joins: tuple[JoinPlan, ...] = ()
+    takes: tuple[str, ...] = ()
+    whole: str = ""

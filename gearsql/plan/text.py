@@ -35,8 +35,8 @@ def select(items: Sequence[str], source: str, tail: str = "", *, distinct: bool 
 
 
 def source_of(bound: BoundQuery) -> str:
-    """What stands in FROM on the shards: the scan, and the table functions that explode its rows."""
-    return SOURCE + bound.exploded
+    """What stands in FROM on the shards: the scan, and table functions that explode its rows; or a join."""
+    return (bound.source or SOURCE) + bound.exploded
 
 
 def name_columns(expressions: Iterable[str], letter: str) -> list[str]:

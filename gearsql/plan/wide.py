@@ -6,11 +6,13 @@ Where all keys are known there are none.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from gearsql.plan.joins import split_joins
 from gearsql.plan.split import scan_of, split
 from gearsql.plan.stages import GearsPlan, PartPlan, Reader, ShardStage, WidePlan
-from gearsql.sql.bound import WideBound
+from gearsql.sql.bound import Part, WideBound
 from gearsql.sql.functions import VOLATILE
 from gearsql.sql.hooks import hooks_in
 from gearsql.sql.normalise import calls
@@ -20,15 +22,22 @@ from gearsql.sql.wide import references
 
 def split_wide(bound: WideBound, shards: int, reader: Reader, *, points: bool = True) -> GearsPlan | WidePlan:
     """Compile a query that is no block. Without `points` keys are found by scans only."""
-    parts = tuple(
-        PartPlan(part.name, split(part.bound, shards, reader, points=points)) for part in bound.parts
-    )
+    parts = tuple(PartPlan(part.name, _part(part, shards, reader, points)) for part in bound.parts)
     scanned = bool(bound.hooks) or any(part.plan.reader == reader for part in parts)
     if scanned and shards == 1 and reader == "module" and bound.scans and _may_travel(bound):
         scans = tuple(scan_of(scan.table, scan.reads) for scan in bound.scans)
         stage = ShardStage(scans, _on_shard(bound), bound.hooks)
         return GearsPlan(reader, stage, None, bound.columns, "the answer", shards)
-    return WidePlan(reader, parts, bound.merged, bound.columns, hooks_in(bound.merged, bound.hooks))
+    hooks, takes = hooks_in(bound.merged, bound.hooks), bound.takes
+    joins = split_joins(bound, parts, shards)
+    return WidePlan(reader, parts, bound.merged, bound.columns, hooks, joins, takes, bound.whole)
+
+
+def _part(part: Part, shards: int, reader: Reader, points: bool) -> GearsPlan:
+    """The plan of a part; its scan has the name that the user knows."""
+    plan = split(part.bound, shards, reader, points=points)
+    scans = tuple(replace(scan, table=part.table.name) for scan in plan.shard.scans)
+    return replace(plan, shard=replace(plan.shard, scans=scans))
 
 
 def _may_travel(bound: WideBound) -> bool:

@@ -28,6 +28,7 @@ from gearsql.sql.hooks import (
     called_names,
     require,
 )
+from gearsql.sql.joins import JoinTaking
 from gearsql.sql.names import check_names, unsupported_name
 from gearsql.sql.normalise import UnwritableError, calls, normalise
 from gearsql.sql.parameters import Parameters, find_parameters, parameter_edits
@@ -132,11 +133,16 @@ class Binder:
         hooks: Mapping[str, Known] | None = None,
         near: Near | None = None,
         moment: datetime.datetime | None = None,
+        *,
+        spread: bool = True,
     ) -> WideBound:
-        """Bind a query that is no block; `tables` are those of query.sources by their names."""
+        """Bind a query that is no block; `tables` are those of query.sources by their names.
+
+        `spread` says that its joins are for several shards.
+        """
         with self._lock:
             try:
-                return self._bind_wide(query, tables, parameters, hooks or {}, near, moment)
+                return self._bind_wide(query, tables, parameters, hooks or {}, near, moment, spread)
             except Error as error:
                 error.text = query.text
                 raise
@@ -149,6 +155,7 @@ class Binder:
         hooks: Mapping[str, Known],
         near: Near | None,
         moment: datetime.datetime | None,
+        spread: bool,
     ) -> WideBound:
         found = require(query.syntax, hooks, near)
         for node, word in special_names(query.syntax.select, tables.values()):
@@ -203,7 +210,13 @@ class Binder:
         else:
             raise InternalError(f"the query over its tables is another one: {merged}")
         scans = tuple(WideScan(name, originals[name], tuple(sorted(given[name]))) for name in ours)
-        return WideBound(text, scans, merged, tuple(taking.parts), columns, found)
+        parts = tuple(taking.parts)
+        joins = JoinTaking(self._connection, parts, prefix)
+        # Users' functions are called over tables and over answers, not over joins on shards.
+        free = prefix == "scan_" and "given_" not in fold(query.text)  # no name in it is a shard's
+        merged = joins.text(merged) if spread and free and not found else merged
+        made = tuple(joins.joins)
+        return WideBound(text, scans, merged, parts, columns, found, made, joins.takes(merged), joins.whole)
 
     def _reads(
         self, text: str, otherwise: Mapping[str, set[str]], *, pruned: bool = False

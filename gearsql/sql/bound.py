@@ -29,7 +29,7 @@ class BoundQuery:
     `reads` are the names of the table's columns (maybe `_key`) that the query uses, in the table's order.
     `hooks` are the users' functions that it calls. Aggregates stand in `text` and `tree` as the user calls
     them, table functions in `text` as DuckDB binds them (hooks.py, sources.py). `exploded` is what these add
-    behind the tree's table in FROM.
+    behind the tree's table in FROM. `source` is the relation that shards read; without one, the table's scan.
     """
 
     text: str
@@ -39,18 +39,39 @@ class BoundQuery:
     reads: tuple[str, ...]
     hooks: Hooks = ()
     exploded: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class Part:
     """A relation of a wide query's text: `name`, with columns c0, c1, …, what a query over one table gives.
 
-    `table` is that table as the user knows it.
+    `table` is that table as the user knows it. `rows` says that it gives its rows one by one, not groups.
     """
 
     name: str
     bound: BoundQuery
     table: Table
+    rows: bool = False
+
+
+@dataclass(frozen=True)
+class Join:
+    """A SELECT of a wide query that is a block but for its FROM: it joins the relations that it `takes`.
+
+    `text` is the whole of it, over parts and earlier joins; its answer has columns c0, c1, … where `name`
+    stands. `bound` is the block alone, over a relation of the same name: `rows`, behind `ctes`. Each of the
+    parts in `stays` gives each row of its own a share in these, whatever its other rows are: so they may
+    lie on several shards, as long as all of the rest is there.
+    """
+
+    name: str
+    text: str
+    bound: BoundQuery
+    ctes: str
+    rows: str
+    takes: tuple[str, ...]
+    stays: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,8 +87,9 @@ class WideScan:
 class WideBound:
     """A query of any shape (wide.py) that DuckDB has bound.
 
-    `text` is DuckDB's own for it, over the relations of `scans`. `merged` is it over those of `parts`: blocks
-    and filters are in these already.
+    `text` is DuckDB's own for it, over the relations of `scans`. `merged` is it over those of `parts`, in
+    which blocks and filters are already, and of `joins`; `takes` are the ones that it names. If the whole is
+    a join, `merged` is that join's text, and `whole` its name.
     """
 
     text: str
@@ -76,3 +98,6 @@ class WideBound:
     parts: tuple[Part, ...]
     columns: tuple[ResultColumn, ...]
     hooks: Hooks = ()
+    joins: tuple[Join, ...] = ()
+    takes: tuple[str, ...] = ()
+    whole: str = ""

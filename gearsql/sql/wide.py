@@ -58,7 +58,7 @@ def names_keys(text: str) -> bool:
 def hide_keys(node: Any, tables: Mapping[str, Table]) -> None:
     """Let the stars of a tree leave `_key` out, where a table of ours is in their FROM; edits the tree."""
     if node.get("type") == "SELECT_NODE":
-        ours = [source for source in _from(node["from_table"]) if source["type"] == "BASE_TABLE"]
+        ours = [source for source in sources_in(node["from_table"]) if source["type"] == "BASE_TABLE"]
         ours = [source for source in ours if source["table_name"] in tables]
         for star in _stars(node) if ours else ():
             named = fold(star["relation_name"])
@@ -88,11 +88,11 @@ def _stars_under(nodes: Any) -> Iterator[Node]:
             yield from _stars_under(child)
 
 
-def _from(source: Node) -> Iterator[Node]:
+def sources_in(source: Node) -> Iterator[Node]:
     """What stands in one FROM, without the joins that hold it together."""
     if source["type"] == "JOIN":
-        yield from _from(source["left"])
-        yield from _from(source["right"])
+        yield from sources_in(source["left"])
+        yield from sources_in(source["right"])
     else:
         yield source
 
@@ -143,7 +143,7 @@ class Taking:
         if not isinstance(node, dict):
             return node
         if "modifiers" in node and is_block(node) and (part := self._block(node)):
-            return _select_from(part, [column.name for column in part.bound.columns])
+            return select_from(part.name, [column.name for column in part.bound.columns])
         return {key: self._blocks(value) for key, value in node.items()}
 
     def _block(self, node: Node) -> Part | None:
@@ -152,7 +152,7 @@ class Taking:
             return None
         return self._part(write_query(node), source["table_name"])
 
-    def _part(self, text: str, name: str) -> Part | None:
+    def _part(self, text: str, name: str, *, rows: bool = False) -> Part | None:
         """The part of a text, made once; None if the text cannot stand by itself."""
         if text in self._made:
             return self._made[text]
@@ -160,7 +160,7 @@ class Taking:
             bound = self.bind(text, self.tables[name])
         except Error:
             return None
-        part = Part(f"{self.prefix}part_{len(self.parts)}", bound, self.originals[name])
+        part = Part(f"{self.prefix}part_{len(self.parts)}", bound, self.originals[name], rows)
         self.parts.append(part)
         self._made[text] = part
         return part
@@ -179,8 +179,8 @@ class Taking:
         part = None
         if condition is not None:
             select = read_query(text).select
-            part = self._part(write_query({**select, "where_clause": condition}), name)
-        part = part or self._part(text, name)
+            part = self._part(write_query({**select, "where_clause": condition}), name, rows=True)
+        part = part or self._part(text, name, rows=True)
         assert part is not None
         shown = [column for column in table.all_columns if column.name in self.reads[name]]
         return part, [_shown(column, reads) for column in shown] or ["c0 AS counted"]
@@ -199,9 +199,10 @@ def _shown(column: Column, reads: Sequence[Column]) -> str:
     return f"{value} AS {quoted(column.name)}"
 
 
-def _select_from(part: Part, names: Sequence[str]) -> Node:
-    items = ", ".join(f"c{index} AS {quoted(name)}" for index, name in enumerate(names))
-    return read_query(f"SELECT {items} FROM {part.name}").select
+def select_from(name: str, names: Sequence[str]) -> Node:
+    """Return the SELECT that gives a relation's columns c0, c1, … their names."""
+    items = ", ".join(f"c{index} AS {quoted(column)}" for index, column in enumerate(names))
+    return read_query(f"SELECT {items} FROM {name}").select
 
 
 def pushed(tree: Node, tables: Mapping[str, Table], volatile: frozenset[str]) -> dict[str, Node]:
@@ -232,7 +233,9 @@ class _Conditions:
 
     def walk(self, node: Any) -> None:
         if node.get("type") == "SELECT_NODE" and "from_table" in node:
-            self._sink(node["from_table"], _conjuncts(node["where_clause"]), list(_from(node["from_table"])))
+            self._sink(
+                node["from_table"], _conjuncts(node["where_clause"]), list(sources_in(node["from_table"]))
+            )
         for child in children(node):
             self.walk(child)
 

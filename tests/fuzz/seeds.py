@@ -24,13 +24,32 @@ def _stages() -> list[bytes]:
         "SELECT 1",
         Scan(template=("user:", ":", ""), columns=[("a", "BIGINT", "p0"), ("b", "DECIMAL(10,2)", "p1")]),
         Scan(glob="*[a-z]?\\", nulls=["", "null"], on_error="null"),
-        Scan(columns=[("k", "VARCHAR", "k"), ("f", "TIMESTAMP", "ff\0g")], on_error="skip", cast="duckdb"),
+        Scan(columns=[("k", "VARCHAR", "k"), ("f", "TIMESTAMP", "ff\0g")], on_error="skip"),
         engine="0.0.0",
     )
     slots = [*plain[:6], "SLOTS", 2, 0, 99, 200, 16383, *plain[6:]]
     hooks = [*plain[:-2], "HOOKS", "session", 2, "f", "abc", "f", "abc", *plain[-2:]]
     mode = [*plain[:6], "MODE", "snapshot", *plain[6:]]
-    return [_joined(*words) for words in (plain, full, slots, hooks, mode)]
+    number, name = struct.pack("<Qq", 1, 5), 'STRUCT("a" VARCHAR[])'
+    given = [
+        *plain[:-2],
+        "GIVEN",
+        1,
+        1,
+        "n",
+        "BIGINT",
+        number,
+        "GIVEN",
+        3,
+        2,
+        "a",
+        name,
+        "b",
+        "DATE",
+        "",
+        *plain[-2:],
+    ]
+    return [_joined(*words) for words in (plain, full, slots, hooks, mode, given)]
 
 
 def _patterns() -> list[bytes]:
@@ -128,7 +147,7 @@ def _batches() -> list[bytes]:
     return [type.encode() + PART + bytes([3]) + column for type, column in cells.items()]
 
 
-_STAGE_WORDS = "VERSION DUCKDB SLOTS SCAN error null skip GLOB TEMPLATE NULLS COLUMNS HOOKS SQL MODE LIMITS RELATION CAST duckdb"
+_STAGE_WORDS = "VERSION DUCKDB SLOTS SCAN error null skip GLOB TEMPLATE NULLS COLUMNS GIVEN HOOKS SQL MODE LIMITS RELATION"
 _NUMBERS = "0 1 2 3 255 4096 16383 16384 -1 99999999999999999999 9223372036854775807"
 _TYPES = " ".join([*_VALUES, "BIGINT", "SMALLINT", "UTINYINT", "DECIMAL(4,1)"])
 

@@ -1,0 +1,148 @@
+"""The relations of a wide query as they come to be: what arrives decides which joins run on the shards.
+
+A join runs there if all that it would send to them is small. Nobody knows that before: so what might be
+small is asked for no more than a bound, and the one that is cut by it stays where it is. If two are, the
+join is made here. What was large the last time is not asked for again, and what is likely to stay comes
+last: if nothing else was large, it is not asked for either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from gearsql.cluster.connection import Word
+from gearsql.cluster.given import can_go, given_words, is_small
+from gearsql.plan.stages import SMALL_BYTES, SMALL_ROWS, GearsPlan, JoinPlan, PartPlan, Spread, WidePlan
+
+Notes = tuple[str, ...]
+Ask = Callable[[str, GearsPlan, Sequence[Word]], tuple[pa.Table, Notes]]
+"""Answers a plan over a part's table, with relations that go along; and says what is to be noted."""
+
+
+MOST_SEEN = 1000
+
+
+@dataclass
+class Seen:
+    """How many rows tables had, and how many of them parts gave: what a connection remembers."""
+
+    tables: dict[str, int] = field(default_factory=dict)
+    parts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def table(self, name: str, rows: int) -> None:
+        """Note the rows of a table that a stage read, maybe not all of them."""
+        self.tables[name] = max(rows, self.tables.get(name, 0))
+
+    def part(self, part: PartPlan, rows: int) -> None:
+        """Note what a part gave."""
+        if len(self.parts) >= MOST_SEEN:
+            self.parts.clear()
+        self.parts[_key(part)] = rows
+
+    def size(self, part: PartPlan) -> int:
+        """Return the rows that a part gave, or may give; 0 is nothing known."""
+        return self.parts.get(_key(part), self.tables.get(_key(part)[0], 0))
+
+
+def _key(part: PartPlan) -> tuple[str, str]:
+    return part.plan.shard.scans[0].table, part.plan.shard.sql
+
+
+@dataclass
+class Relations:
+    """What there is of a plan's parts and joins."""
+
+    plan: WidePlan
+    ask: Ask
+    seen: Seen
+    made: dict[str, pa.Table] = field(default_factory=dict)
+    notes: Notes = ()
+
+    def make(self) -> None:
+        """Let `made` have what the plan's text takes, except for joins that are to be made in it."""
+        for join in self.plan.joins:
+            if join.spreads:
+                self._spread(join)
+        if self.plan.whole not in self.made:
+            self._need(self.plan.takes)
+
+    def _need(self, names: Sequence[str]) -> None:
+        joins = {join.name: join for join in self.plan.joins}
+        for name in names:
+            if name in self.made:
+                continue
+            if name in joins:
+                self._need(joins[name].takes)
+            else:
+                self._keep(name, *self.ask(name, self._parts[name].plan, ()))
+                self.seen.part(self._parts[name], self.made[name].num_rows)
+
+    def _keep(self, name: str, table: pa.Table, notes: Notes) -> None:
+        self.made[name] = table
+        self.notes += notes
+
+    def _spread(self, join: JoinPlan) -> None:
+        """Answer a join on the shards if all but one of its relations is small."""
+        spread = self._chosen(join)
+        if spread is None:
+            return
+        relations = [self.made[name] for name in spread.sends]
+        pairs = list(zip(relations, spread.plan.shard.given, strict=True))
+        if sum(relation.nbytes for relation in relations) <= SMALL_BYTES and all(
+            can_go(relation, columns) for relation, columns in pairs
+        ):
+            words = [word for relation, columns in pairs for word in given_words(relation, columns)]
+            self._keep(join.name, *self.ask(spread.stays, spread.plan, words))
+
+    def _chosen(self, join: JoinPlan) -> Spread | None:
+        """The one whose part stays: of those that may, the only one that is not small."""
+        spreads = {spread.stays: spread for spread in join.spreads}
+        likely = max(spreads, key=lambda name: self.seen.size(self._parts[name]))
+        large = None
+        for name in [*(name for name in join.takes if name != likely), likely]:
+            if name == likely and large is None and self._pays(spreads[name]):
+                return spreads[name]
+            if self._is_small(name):
+                continue
+            if large is not None or name not in spreads or name in self.made:
+                return None
+            large = name
+        return spreads[large] if large else None
+
+    def _pays(self, spread: Spread) -> bool:
+        """Whether what is sent is less than what stays, as far as anybody knows."""
+        rows = self.seen.size(self._parts[spread.stays])
+        sent = sum(self.made[name].num_rows for name in spread.sends)
+        return spread.stays not in self.made and (rows == 0 or rows >= sent)
+
+    def _is_small(self, name: str) -> bool:
+        """Whether a relation is small; it is made then."""
+        if name in self.made:
+            return is_small(self.made[name])
+        part = self._parts.get(name)
+        if part is None or self.seen.parts.get(_key(part), 0) > SMALL_ROWS:
+            return False
+        table, notes = self.ask(name, _cut(part.plan), ())
+        small = is_small(table)
+        if small or not _is_cut(part.plan):
+            self._keep(name, table, notes)
+        self.seen.part(part, table.num_rows if small else max(table.num_rows, SMALL_ROWS + 1))
+        return small
+
+    @property
+    def _parts(self) -> dict[str, PartPlan]:
+        return {part.name: part for part in self.plan.parts}
+
+
+def _is_cut(plan: GearsPlan) -> bool:
+    return plan.merge is None and plan.reader == "module"
+
+
+def _cut(plan: GearsPlan) -> GearsPlan:
+    """The plan for no more rows of each shard than tell that they are too many; of groups, for all."""
+    if not _is_cut(plan):
+        return plan
+    return replace(plan, shard=replace(plan.shard, sql=f"{plan.shard.sql} LIMIT {SMALL_ROWS + 1}"))

@@ -132,7 +132,7 @@ static bool put_field(scan_state *s, target *t, gears_slice key, RedisModuleStri
 
 /* Of a field, or a part of an element; the others come from the key. */
 bool gears_scan_is_field(const gears_column *column) {
-    return column != NULL && column->source != GEARS_SOURCE_KEY && column->source != GEARS_SOURCE_PLACEHOLDER;
+    return column != NULL && column->source > GEARS_SOURCE_CONSTANT;
 }
 
 /* An index beyond the columns is that of NO_COLUMN, or of a row's number. */
@@ -167,6 +167,8 @@ static bool put_name(scan_state *s, gears_slice name) {
         if (t->column == NULL) continue;
         gears_slice part = name;
         if (t->column->source == GEARS_SOURCE_PLACEHOLDER) part = s->captures[t->column->placeholder];
+        if (t->column->source == GEARS_SOURCE_CONSTANT)
+            part.data = RedisModule_StringPtrLen(t->column->field, &part.size);
         if (!put(s, t, name, part.data, part.size)) return false;
     }
     return true;

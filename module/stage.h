@@ -36,11 +36,12 @@ typedef enum {
     GEARS_KEYS_STREAM
 } gears_key_type;
 
-/* FIELD: of a hash or a stream's entry, or a member of a JSON object. VALUE: of a string or a list, or a member of a set
+/* CONSTANT: a text that all keys of the pattern have, cut out of it by who planned the stage. FIELD: of a hash or a stream's entry, or a member of a JSON object. VALUE: of a string or a list, or a member of a set
  * or sorted set. INDEX: of a list, or a stream entry's id. */
 typedef enum {
     GEARS_SOURCE_KEY,
     GEARS_SOURCE_PLACEHOLDER,
+    GEARS_SOURCE_CONSTANT,
     GEARS_SOURCE_FIELD,
     GEARS_SOURCE_VALUE,
     GEARS_SOURCE_INDEX,
@@ -57,7 +58,7 @@ typedef struct gears_column {
     gears_type type;
     gears_source_kind source;
     unsigned placeholder;
-    RedisModuleString *field; /* prepared once: HashGet by it costs no conversion */
+    RedisModuleString *field; /* or CONSTANT's text; prepared once: HashGet by it costs no conversion */
 } gears_column;
 
 typedef struct gears_scan_spec {

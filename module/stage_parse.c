@@ -9,6 +9,8 @@
  *       { GIVEN rows n (name type)… bytes }…
  *       [HOOKS session n (name hash)…] SQL text
  *
+ * A column's source is k (the key), pN (placeholder N), cTEXT (this text), fNAME (a field), ev, ei or es (of an element).
+ *
  * Runs on: main thread. */
 #include <stdarg.h>
 #include <stdio.h>
@@ -207,6 +209,10 @@ static bool decode_source(decoder *d, const gears_scan_spec *scan, gears_column 
             column->placeholder = column->placeholder * 10 + (unsigned)(source[i] - '0');
         if (length < 2 || length > 4 || !scan->is_template || column->placeholder >= scan->key_template.placeholders)
             return refuse(d, "GEARSSTAGE argument %d: no such placeholder", d->at - 1);
+        return true;
+    case 'c':
+        column->source = GEARS_SOURCE_CONSTANT;
+        column->field = RedisModule_CreateString(NULL, source + 1, length - 1);
         return true;
     case 'e': return decode_part(d, scan->key_type, source, length, column);
     case 'f':

@@ -7,6 +7,7 @@ from typing import Any
 
 from gearsql.catalog.table import (
     Column,
+    ConstantSource,
     ElementSource,
     FieldSource,
     Glob,
@@ -17,6 +18,7 @@ from gearsql.catalog.table import (
     Table,
 )
 from gearsql.catalog.view import View, ViewNamedError
+from gearsql.errors import InternalError
 
 
 def to_json(table: Table | View) -> str:
@@ -77,6 +79,8 @@ def _source_out(source: Source) -> dict[str, Any]:
             return {"placeholder": index}
         case FieldSource(field):
             return {"field": _text(field)}
+        case ConstantSource():
+            raise InternalError("only scans have columns of one text")
         case ElementSource(part):
             return {"part": part}
 

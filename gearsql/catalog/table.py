@@ -43,6 +43,13 @@ class PlaceholderSource:
 
 
 @dataclass(frozen=True)
+class ConstantSource:
+    """The column is the same text for all keys: its placeholder's, in a scan that is narrowed to it."""
+
+    text: bytes
+
+
+@dataclass(frozen=True)
 class FieldSource:
     """The column is the field `field` of a hash or of a stream's entry, or that member of a JSON object."""
 
@@ -68,7 +75,7 @@ class Fixed:
     constants: tuple[str, ...]
 
 
-Source = KeySource | PlaceholderSource | FieldSource | ElementSource
+Source = KeySource | PlaceholderSource | ConstantSource | FieldSource | ElementSource
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import (
     Column,
+    ConstantSource,
     ElementSource,
     FieldSource,
     Glob,
@@ -18,7 +19,7 @@ from gearsql.cluster.declare_functions import declare_function
 from gearsql.cluster.functions import Functions
 from gearsql.cluster.listing import Listing, located
 from gearsql.cluster.tables import Tables
-from gearsql.errors import Error, ProgrammingError
+from gearsql.errors import Error, InternalError, ProgrammingError
 from gearsql.sql.statements import (
     CreateTable,
     Describe,
@@ -133,6 +134,8 @@ def _shown_source(column: Column, table: Table) -> str:
         case PlaceholderSource(index):
             assert isinstance(table.keys, KeyTemplate)
             return f"key, {{{table.keys.placeholders[index]}}}"
+        case ConstantSource():
+            raise InternalError("only scans have columns of one text")
         case FieldSource(field):
             what = "member" if table.type == "json" else "field"
             return f"{what} {field.decode(errors='replace')}"

@@ -19,11 +19,11 @@ from gearsql.cluster.connection import Command, ShardConnection, Word
 from gearsql.cluster.elements import elements_of
 from gearsql.cluster.gather import gather
 from gearsql.cluster.pages import COUNT, Page, Wanted, page_of
-from gearsql.cluster.portable import to_batch, wanted_fields, withheld
+from gearsql.cluster.portable import require_within, to_batch, wanted_fields, withheld
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.stats import StageStats
 from gearsql.cluster.topology import Shard
-from gearsql.errors import RowLimitError, SlotsMovedError
+from gearsql.errors import SlotsMovedError
 from gearsql.native import glob_match
 from gearsql.plan.keys import cut, keys_of
 from gearsql.plan.stages import Scan
@@ -35,7 +35,7 @@ def read_points(
     """Yield the rows of a point read as read_rows does those of a scan."""
     fields = wanted_fields(scan.columns)
     yield to_batch(scan, Page(), fields)[0]
-    limit = shards.control.limits().get("ROWS")
+    limits = shards.control.limits()
     keys: dict[Shard, list[bytes]] = {}
     for key in of_table(scan, keys_of(scan)):
         keys.setdefault(shards.shard_of(key), []).append(key)
@@ -52,9 +52,7 @@ def read_points(
                 mine.rows_scanned += batch.num_rows
                 mine.rows_shipped += batch.num_rows
                 mine.bytes_shipped += batch.nbytes
-                if limit is not None and mine.rows_scanned > limit:
-                    message = f"{connection.name}: more than {limit} rows were read on this shard"
-                    raise RowLimitError(message, shard=connection.name)
+                require_within(limits, mine)
                 yield batch
         mine.keys_seen += len(keys[shard])
         mine.mode = "point"

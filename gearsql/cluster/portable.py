@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import (
     Column,
+    ConstantSource,
     ElementSource,
     FieldSource,
     KeySource,
@@ -33,6 +34,7 @@ from gearsql.cluster.stats import ShardStats, StageStats
 from gearsql.cluster.topology import Shard
 from gearsql.errors import ByteLimitError, RowLimitError
 from gearsql.native import cast_column, match_template
+from gearsql.plan.keys import narrowed
 from gearsql.plan.stages import AclMode, Scan
 
 NO_COLUMN = "gears_none"
@@ -53,6 +55,8 @@ class _Keyed:
                 return self.keys
             case PlaceholderSource(index):
                 return self.captures[index]
+            case ConstantSource(text):
+                return pa.array([text] * len(self.keys), pa.binary())
             case FieldSource(field):
                 return self.fields[field]
             case ElementSource():
@@ -66,6 +70,7 @@ def read_rows(
 
     The first batch is empty: it tells the types even if there are no rows.
     """
+    scan = narrowed(scan)
     account, limits = SlotAccount() if shards.clustered else None, shards.control.limits()
     fields = wanted_fields(scan.columns)
     yield to_batch(scan, Page(), fields)[0]

@@ -19,7 +19,6 @@ from gearsql.cluster.progress import Progress, reported
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.stats import StageStats
 from gearsql.cluster.topology import Shard
-from gearsql.errors import ByteLimitError, RowLimitError
 from gearsql.merge.arrival import Arrival
 from gearsql.merge.hooks import Calling
 from gearsql.merge.merger import Merger
@@ -56,7 +55,7 @@ class Stage:
             case "portable":
                 yield from self._here(merger, self._read())
             case "point":
-                yield from self._bounded(self._points(merger))
+                yield from self._points(merger)
         measured.arrived = time.perf_counter()
 
     def _in_servers(self) -> Iterator[pa.RecordBatch]:
@@ -77,17 +76,6 @@ class Stage:
         for batch in batches:
             columns = [batch.column(index) for index in self.plan.direct]
             yield pa.RecordBatch.from_arrays(columns, [f"s{index}" for index in range(len(columns))])
-
-    def _bounded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Hold a point read to what the query's limits let a shard ship."""
-        limits, rows, size = self.patience.control.limits(), 0, 0
-        for batch in batches:
-            rows, size = rows + batch.num_rows, size + batch.nbytes
-            if rows > limits.get("SHIPPED_ROWS", rows):
-                raise RowLimitError(f"more than {limits['SHIPPED_ROWS']} rows would be shipped")
-            if size > limits.get("SHIPPED_BYTES", size):
-                raise ByteLimitError(f"more than {limits['SHIPPED_BYTES']} bytes would be shipped")
-            yield batch
 
     def _read(self) -> Iterator[pa.RecordBatch]:
         (scan,) = self.plan.shard.scans

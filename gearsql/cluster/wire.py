@@ -10,6 +10,7 @@ import duckdb
 
 from gearsql.catalog.table import (
     Column,
+    ConstantSource,
     ElementSource,
     FieldSource,
     Glob,
@@ -19,6 +20,7 @@ from gearsql.catalog.table import (
 )
 from gearsql.cluster.connection import Word
 from gearsql.cluster.topology import SlotRange
+from gearsql.plan.keys import narrowed
 from gearsql.plan.stages import AclMode, Scan, ScanMode, ShardStage
 from gearsql.sql.hooks import served
 from gearsql.version import VERSION
@@ -52,7 +54,7 @@ def execute_words(
     if slots is not None:
         words += ["SLOTS", len(slots), *(slot for span in slots for slot in span)]
     for scan in stage.scans:
-        words += _scan_words(scan)
+        words += _scan_words(narrowed(scan))
     words += given
     if stage.hooks:
         words += ["HOOKS", session, len(stage.hooks)]
@@ -86,6 +88,8 @@ def _source_word(column: Column) -> bytes:
             return b"k"
         case PlaceholderSource(index):
             return b"p%d" % index
+        case ConstantSource(text):
+            return b"c" + text
         case FieldSource(field):
             return b"f" + field
         case ElementSource(part):

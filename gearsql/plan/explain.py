@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gearsql.catalog.glob import scan_pattern
-from gearsql.catalog.table import Column, ElementSource, FieldSource, KeySource, PlaceholderSource
-from gearsql.plan.keys import keys_of
+from gearsql.catalog.table import (
+    Column,
+    ConstantSource,
+    ElementSource,
+    FieldSource,
+    KeySource,
+    PlaceholderSource,
+)
+from gearsql.plan.keys import keys_of, narrowed
 from gearsql.plan.stages import SMALL_ROWS, GearsPlan, JoinPlan, Scan, WidePlan
 from gearsql.sql.hooks import Hooks, hooks_in
 
@@ -88,7 +95,7 @@ def _shard(plan: GearsPlan) -> Iterator[str]:
     else:
         yield "on the only shard" if plan.shards == 1 else f"on each of {plan.shards} shards"
     for scan in plan.shard.scans:
-        yield from _scan(scan)
+        yield from _scan(narrowed(scan))
     if plan.filter:
         yield f"  filter   {plan.filter}"
     if called := hooks_in(plan.shard.sql, plan.shard.hooks):
@@ -123,7 +130,7 @@ def _column(column: Column) -> str:
     match column.source:
         case KeySource():
             return f"{text} (the key)"
-        case PlaceholderSource():
+        case PlaceholderSource() | ConstantSource():
             return f"{text} (from the key)"
         case ElementSource():
             return text

@@ -10,12 +10,22 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
 from sqlglot import exp
 
-from gearsql.catalog.table import Column, Fixed, Glob, KeySource, KeyTemplate, PlaceholderSource, Table
+from gearsql.catalog.table import (
+    Column,
+    ConstantSource,
+    Fixed,
+    Glob,
+    KeySource,
+    KeyTemplate,
+    PlaceholderSource,
+    Table,
+)
 from gearsql.plan.stages import Scan
 from gearsql.sql.bound import BoundQuery
 
@@ -104,6 +114,38 @@ def cut(literals: tuple[bytes, ...], key: bytes) -> tuple[bytes, ...] | None:
         parts.append(rest[:end])
         rest = rest[end + len(literal) :]
     return (*parts, rest) if rest else None
+
+
+def narrowed(scan: Scan) -> Scan:
+    """The scan with what its filter fixes from the key's begin on as a part of the template's first literal.
+
+    The keys that are left are those that a placeholder cuts the same text from: it ends at the first place
+    where the next literal stands. Of several texts for a placeholder none can be a part of the pattern.
+    """
+    if isinstance(scan.keys, Glob):
+        return scan
+    first, *literals = scan.keys.literals
+    fixed = {one.place: [*texts(one, scan.null_values)] for one in scan.fixed}
+    parts: list[bytes] = []
+    while literals and len(chosen := fixed.get(len(parts), [])) == 1:
+        (text,) = chosen
+        if len(literals) > 1 and (text + literals[0]).find(literals[0], 1) != len(text):
+            break
+        first += text + literals.pop(0)
+        parts.append(text)
+    if not parts:
+        return scan
+    keys = KeyTemplate((first, *literals), scan.keys.placeholders[len(parts) :])
+    return replace(scan, keys=keys, columns=tuple(_in_narrowed(column, parts) for column in scan.columns))
+
+
+def _in_narrowed(column: Column, parts: Sequence[bytes]) -> Column:
+    if not isinstance(column.source, PlaceholderSource):
+        return column
+    place = column.source.index
+    if place < len(parts):
+        return replace(column, source=ConstantSource(parts[place]))
+    return replace(column, source=PlaceholderSource(place - len(parts)))
 
 
 def texts(fixed: Fixed, null_values: Iterable[bytes]) -> Iterator[bytes]:

@@ -88,6 +88,16 @@ def test_template_placeholders_are_columns(client: redis.Redis) -> None:
     assert answer.rows == [(7, "a", 1), (8, "b:c", 1)]
 
 
+def test_a_constant_is_a_column_beside_those_of_key_and_hash(client: redis.Redis) -> None:
+    for key in ("{o}:7:a", "{o}:7:b", "{o}:8:c"):
+        client.hset(key, "age", 1)
+    columns: list[Column] = [("id", "INTEGER", "c7"), AGE, ("tail", "VARCHAR", "p0"), ("e", "VARCHAR", "c")]
+    scan = Scan(columns=columns, template=["{o}:7:", ""])
+    answer = run(client, "SELECT id, age, tail, e FROM scan_0 ORDER BY tail", scan)
+    assert answer.rows == [(7, 1, "a", ""), (7, 1, "b", "")]
+    assert run(client, "SELECT max(id) FROM scan_0", scan).rows == [(7,)]
+
+
 @pytest.mark.parametrize(
     ("on_error", "rows", "misfits"), [("null", [(None, "b"), (1, "a")], 1), ("skip", [(1, "a")], 1)]
 )

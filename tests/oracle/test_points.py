@@ -68,6 +68,16 @@ QUERIES: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
+NARROWED: list[tuple[str, Any]] = [
+    ("SELECT country, id, tiny FROM pt WHERE country = 'de'", None),
+    ("SELECT country, count(*), avg(tiny) FROM pt WHERE country = ? AND flag GROUP BY country", ["it's"]),
+    ("SELECT max(_key), min(id) FROM pt WHERE country IN ('ü') AND id < 0", None),
+    ("SELECT count(*) FROM pt WHERE country = 'd'", None),
+    ("SELECT count(*) FROM pt WHERE country = 'de:-20'", None),
+    ("SELECT a.id, b.id FROM pt a JOIN pt b ON a.tiny = b.tiny + 1 WHERE a.country = 'de' AND b.flag", None),
+]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def oracle() -> Iterator[Oracle]:
     with duckdb.connect(config={"threads": 1}) as connection:
@@ -110,6 +120,20 @@ def test_a_point_read_answers_as_duckdb(
     native = query.replace("SELECT *", "SELECT * EXCLUDE (_key)")
     for _ in range(2):
         assert_same(ask(place, query, parameters), oracle.ask(native, parameters), ordered=False)
+
+
+@pytest.mark.parametrize(("query", "parameters"), NARROWED)
+def test_a_narrowed_scan_answers_as_duckdb(
+    place: gearsql.Connection, oracle: Oracle, query: str, parameters: Any
+) -> None:
+    assert_same(ask(place, query, parameters), oracle.ask(query, parameters), ordered=False)
+    found = [line for (line,) in place.execute(f"EXPLAIN ANALYZE {query}", parameters).fetchall()]
+    assert any("  keys     pt:" in line and ":*" in line for line in found)
+
+
+def test_the_plan_tells_the_narrowed_keys(place: gearsql.Connection) -> None:
+    plan = place.execute("EXPLAIN SELECT sum(tiny) FROM pt WHERE country = 'de' AND id > 7").fetchall()
+    assert ("  keys     pt:de:*",) in plan
 
 
 def test_the_plan_tells_of_point_reads(place: gearsql.Connection) -> None:
@@ -228,8 +252,9 @@ def test_limits_and_options_hold(odd: Any) -> None:
 
 def test_keys_that_the_user_may_not_read(odd: Any) -> None:
     _, _, cluster = odd
-    words = ("ACL", "SETUSER", "pointer", "reset", "on", ">x", "~podd:1", "~podd:4", "~{gearsql}:*",
+    words = ("ACL", "SETUSER", "pointer", "reset", "on", ">x", "~podd:1", "~podd:4", "~pn:a:*", "~{gearsql}:*",
              "+@read", "+@connection", "+cluster|slots", "+cluster|nodes", "+gearsql.execute")  # fmt: skip
+    odd[0].execute("CREATE OR REPLACE TABLE pn (n INTEGER) WITH (key = 'pn:{c}:{id}')")
     nodes = [redis.Redis(port=port) for port in cluster.ports]
     for node in nodes:
         node.execute_command(*words)
@@ -238,6 +263,9 @@ def test_keys_that_the_user_may_not_read(odd: Any) -> None:
         with gearsql.connect(url) as connection:
             for _ in range(2):
                 assert _rows(connection, "SELECT s FROM podd WHERE id = ?", 1) == ([("a",)], [])
+            connection.execute("SELECT count(*) FROM pn WHERE c = 'a'")
+            with pytest.raises(AccessDeniedError):
+                connection.execute("SELECT count(*) FROM pn WHERE c = 'b'")
             with pytest.raises(AccessDeniedError) as caught:
                 connection.execute("SELECT s FROM podd WHERE id = ?", [6])
             assert "acl='skip'" in str(caught.value.hint)
@@ -256,6 +284,21 @@ def test_writes_find_their_row_by_its_key(place: gearsql.Connection) -> None:
     assert place.execute("SELECT name FROM pt WHERE country = 'ü' AND id = 19").fetchall() == [("new",)]
     assert place.execute("DELETE FROM pt WHERE country = 'ü' AND id = 19").rowcount == 1
     assert place.execute("SELECT name FROM pt WHERE country = 'ü' AND id = 19").fetchall() == []
+
+
+def test_misfits_of_keys_that_a_filter_leaves_out_are_not_read(odd: Any) -> None:
+    connection, client, _ = odd
+    client.hset("pn:a:1", mapping={"n": 1})
+    client.hset("pn:b:1", mapping={"n": "x"})
+    client.set("pn:b:2", "x")
+    connection.execute("CREATE OR REPLACE TABLE pn (n INTEGER) WITH (key = 'pn:{c}:{id}')")
+    for mode in ("sliced", "snapshot"):
+        cursor = connection.cursor()
+        query = "SELECT c, id, n FROM pn WHERE c = ?"
+        assert cursor.execute(query, ["a"], scan=mode).fetchall() == [("a", "1", 1)]
+        assert not [note for _, note in cursor.messages if "another type" in str(note)]
+        with pytest.raises(MisfitError):
+            connection.execute(query, ["b"], scan=mode)
 
 
 def test_elements_of_a_known_key(odd: Any) -> None:

@@ -7,10 +7,19 @@ import itertools
 import pyarrow as pa
 import pytest
 
-from gearsql.catalog.table import Column, FieldSource, Glob, KeyTemplate, PlaceholderSource, Table
+from gearsql.catalog.glob import scan_pattern
+from gearsql.catalog.table import (
+    Column,
+    ConstantSource,
+    FieldSource,
+    Glob,
+    KeyTemplate,
+    PlaceholderSource,
+    Table,
+)
 from gearsql.catalog.template import parse_template, with_placeholders
 from gearsql.native import match_template
-from gearsql.plan.keys import cut, keys_of
+from gearsql.plan.keys import cut, keys_of, narrowed
 from gearsql.plan.split import split
 from gearsql.plan.stages import GearsPlan
 from gearsql.sql.bind import Binder
@@ -144,6 +153,44 @@ def test_keys_are_cut_as_the_readers_do(template: str) -> None:
     theirs = list(captures) if match.captures else [()] * len(names)
     for name, matched, texts in zip(names, match.matched.to_pylist(), theirs, strict=True):
         assert cut(found.literals, name.encode()) == (texts if matched else None), name
+
+
+@pytest.mark.parametrize(
+    ("template", "condition", "pattern"),
+    [
+        ("u:{c}:{id}", "c = 'de'", "u:de:*"),
+        ("u:{c}:{id}", "c = 'de' AND v > 1", "u:de:*"),
+        ("u:{c}:{id}", "c = 'd*'", r"u:d\*:*"),
+        ("u:{c}:{id}", "c IN ('de')", "u:de:*"),
+        ("{c}:{d}:{id}", "c = 'x' AND d = 'y'", "x:y:*"),
+        ("{id}:{d}:{c}", "id = 7 AND c = 'x'", "7:*:*"),
+        ("u:{c}:{id}", "c IN ('de', 'fr')", "u:*:*"),
+        ("u:{c}:{id}", "c = 'd:e'", "u:*:*"),
+        ("u:{c}::{id}", "c = 'd:'", "u:*::*"),
+        ("u:{c}:{id}", "id = 7", "u:*:*"),
+        ("u:{c}:{id}", "c = 'NA'", "u:*:*"),
+        ("u:{c}:{id}", "c = 'de' OR v = 1", "u:*:*"),
+        ("u:{c}:{id}", "c LIKE 'de'", "u:*:*"),
+    ],
+)
+def test_a_filter_narrows_the_pattern(template: str, condition: str, pattern: str) -> None:
+    (scan,) = plan(table(template, id="INTEGER"), f"SELECT v, c, id FROM t WHERE {condition}").shard.scans
+    assert scan_pattern(narrowed(scan).keys) == pattern.encode()
+
+
+@pytest.mark.parametrize("template", ["{a}b{b}", "a{a}bb{b}", "{a}b{b}b{c}", "b{a}ab{b}ab"])
+@pytest.mark.parametrize("text", ["a", "b", "ab", "ba", "aab"])
+def test_a_narrowed_scan_has_the_keys_that_meet_the_filter(template: str, text: str) -> None:
+    (scan,) = plan(table(template), f"SELECT a, b FROM t WHERE a = '{text}'").shard.scans
+    less = narrowed(scan)
+    for key in ("".join(letters) for n in range(9) for letters in itertools.product("ab", repeat=n)):
+        whole, found = (cut(one.keys.literals, key.encode()) for one in (scan, less))  # type: ignore[union-attr]
+        if less is scan or whole is None or whole[0] != text.encode():
+            assert less is scan or found is None
+            continue
+        sources = [column.source for column in less.columns]
+        assert sources == [ConstantSource(text.encode()), PlaceholderSource(0)]
+        assert found == whole[1:]
 
 
 def test_parameters_are_constants() -> None:

@@ -251,9 +251,11 @@ def test_limits_and_options_hold(odd: Any) -> None:
 
 
 def test_keys_that_the_user_may_not_read(odd: Any) -> None:
-    _, _, cluster = odd
-    words = ("ACL", "SETUSER", "pointer", "reset", "on", ">x", "~podd:1", "~podd:4", "~pn:a:*", "~{gearsql}:*",
-             "+@read", "+@connection", "+cluster|slots", "+cluster|nodes", "+gearsql.execute")  # fmt: skip
+    _, client, cluster = odd
+    client.hset("pn:a:1", mapping={"n": 1})
+    client.hset("pn:b:1", mapping={"n": 1})
+    rights = "~podd:1 ~podd:4 ~pn:a:* ~{gearsql}:* +@read +@connection +cluster|slots +gearsql.execute"
+    words = ("ACL", "SETUSER", "pointer", "reset", "on", ">x", *rights.split(), "+cluster|nodes")
     odd[0].execute("CREATE OR REPLACE TABLE pn (n INTEGER) WITH (key = 'pn:{c}:{id}')")
     nodes = [redis.Redis(port=port) for port in cluster.ports]
     for node in nodes:

@@ -34,8 +34,6 @@ WITHOUT_TREE = {
     "select [x + 1 for x in [1,2]] from flights",
     "select x'00' from flights",
     "select .5 from flights",
-    "select json_group_array(carrier) from flights",
-    "select wavg(distance, flight) from flights",
 }
 
 

@@ -14,7 +14,7 @@ typedef uint64_t idx_t;
 typedef struct gears_duckdb_handle *duckdb_database, *duckdb_connection, *duckdb_config, *duckdb_prepared_statement,
     *duckdb_data_chunk, *duckdb_vector, *duckdb_logical_type, *duckdb_value, *duckdb_table_function, *duckdb_bind_info,
     *duckdb_init_info, *duckdb_function_info, *duckdb_replacement_scan_info, *duckdb_arrow_options, *duckdb_error_data,
-    *duckdb_scalar_function, *duckdb_aggregate_function, *duckdb_aggregate_state;
+    *duckdb_scalar_function, *duckdb_aggregate_function, *duckdb_aggregate_state, *duckdb_selection_vector;
 
 typedef enum { DuckDBSuccess = 0, DuckDBError = 1 } duckdb_state;
 
@@ -111,6 +111,8 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(void, destroy_table_function, (duckdb_table_function *))                                                         \
     X(void, table_function_set_name, (duckdb_table_function, const char *))                                            \
     X(void, table_function_add_parameter, (duckdb_table_function, duckdb_logical_type))                                \
+    X(void, table_function_set_extra_info, (duckdb_table_function, void *, duckdb_delete_callback))                    \
+    X(void *, init_get_extra_info, (duckdb_init_info))                                                                 \
     X(void, table_function_set_bind, (duckdb_table_function, duckdb_bind_callback))                                    \
     X(void, table_function_set_init, (duckdb_table_function, duckdb_init_callback))                                    \
     X(void, table_function_set_function, (duckdb_table_function, duckdb_function_callback))                            \
@@ -141,6 +143,13 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(duckdb_logical_type, create_struct_type, (duckdb_logical_type *, const char **, idx_t))                          \
     X(void, logical_type_set_alias, (duckdb_logical_type, const char *))                                               \
     X(void, destroy_logical_type, (duckdb_logical_type *))                                                             \
+    X(duckdb_data_chunk, create_data_chunk, (duckdb_logical_type *, idx_t))                                            \
+    X(void, data_chunk_reset, (duckdb_data_chunk))                                                                     \
+    X(void, vector_reference_vector, (duckdb_vector, duckdb_vector))                                                   \
+    X(void, vector_copy_sel, (duckdb_vector, duckdb_vector, duckdb_selection_vector, idx_t, idx_t, idx_t))             \
+    X(duckdb_selection_vector, create_selection_vector, (idx_t))                                                       \
+    X(void, destroy_selection_vector, (duckdb_selection_vector))                                                       \
+    X(uint32_t *, selection_vector_get_data_ptr, (duckdb_selection_vector))                                            \
     X(idx_t, vector_size, (void))                                                                                      \
     X(idx_t, data_chunk_get_size, (duckdb_data_chunk))                                                                 \
     X(void, data_chunk_set_size, (duckdb_data_chunk, idx_t))                                                           \

@@ -87,8 +87,8 @@ static bool is_null_value(const gears_scan_spec *spec, const char *bytes, size_t
     return false;
 }
 
-static void fail_misfit(scan_state *s, const char *column, const char *type, gears_slice key, const char *bytes,
-                        size_t length) {
+void gears_scan_fail_misfit(scan_state *s, const char *column, const char *type, gears_slice key, const char *bytes,
+                            size_t length) {
     char *shown_column = gears_escape(column, strlen(column), MISFIT_SHOWN, true);
     char *shown_type = gears_escape(type, strlen(type), MISFIT_SHOWN, true);
     char *shown_key = gears_escape(key.data, key.size, MISFIT_SHOWN, true);
@@ -102,7 +102,7 @@ static void fail_misfit(scan_state *s, const char *column, const char *type, gea
 
 /* Put one value in its place. False: the row is not to be kept (skipped, or the stage failed). */
 static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, size_t length) {
-    if (s->spec->null_count && is_null_value(s->spec, bytes, length)) {
+    if (s->spec->null_count && t->column->name != NULL && is_null_value(s->spec, bytes, length)) {
         set_null(t, s->rows);
         return true;
     }
@@ -112,7 +112,7 @@ static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, si
         return true;
     }
     if (s->spec->on_error == GEARS_ON_ERROR_FAIL) {
-        fail_misfit(s, t->column->name, t->column->type_name, key, bytes, length);
+        gears_scan_fail_misfit(s, t->column->name, t->column->type_name, key, bytes, length);
         return false;
     }
     s->misfits++;
@@ -135,9 +135,10 @@ bool gears_scan_is_field(const gears_column *column) {
     return column != NULL && column->source > GEARS_SOURCE_CONSTANT;
 }
 
-/* An index beyond the columns is that of NO_COLUMN, or of a row's number. */
+/* An index beyond is that of NO_COLUMN, or of a row's number. */
 void gears_scan_set_target(scan_state *s, target *t, uint64_t index) {
-    t->column = index < s->spec->column_count ? &s->spec->columns[index] : NULL;
+    /* The one behind the columns is the keys' (stage_parse.c). */
+    t->column = index < s->spec->column_count + s->spec->lenient ? &s->spec->columns[index] : NULL;
     t->width = t->column ? gears_cast_width(&t->column->type) : 0; /* 0: a string */
 }
 
@@ -218,7 +219,8 @@ static bool on_element(void *data, const gears_slice *values) {
 static bool on_no_object(void *data, gears_slice text) {
     scan_state *s = data;
     if (s->spec->on_error == GEARS_ON_ERROR_FAIL) {
-        fail_misfit(s, s->targets[0].column->name, "member of a JSON object", key_at_hand(s), text.data, text.size);
+        gears_scan_fail_misfit(s, s->targets[0].column->name, "member of a JSON object", key_at_hand(s), text.data,
+                               text.size);
         return false;
     }
     s->misfits++;
@@ -308,10 +310,11 @@ static void aim_at_chunk(scan_state *s, duckdb_data_chunk chunk) {
     for (size_t i = 0; i < s->target_count; i++) {
         target *t = &s->targets[i];
         t->validity = NULL;
-        if (t->column == NULL) continue;
+        if (t->column == NULL || s->lenient != NULL) continue;
         t->vector = duckdb_data_chunk_get_vector(chunk, t->position);
         t->data = duckdb_vector_get_data(t->vector);
     }
+    if (s->lenient != NULL) gears_lenient_aim(s);
 }
 
 /* Until there is a row, or no more. False: the stage is cancelled or has failed. */
@@ -322,12 +325,22 @@ static bool take_turns(scan_state *s) {
     return true;
 }
 
+/* A chunk without rows is the end: one whose rows were all skipped is filled again. */
+static bool fill_chunk(scan_state *s, duckdb_data_chunk chunk) {
+    do {
+        aim_at_chunk(s, chunk);
+        if (!(s->stage->mode_chosen || gears_scan_choose_mode(s))) return false;
+        if (!(s->stage->snapshot ? gears_scan_take_page(s) : take_turns(s))) return false;
+        if (s->lenient == NULL || s->rows == 0) return true;
+        if (!gears_lenient_cast(s, chunk)) return false;
+    } while (s->rows == 0);
+    return true;
+}
+
 static void scan_function(duckdb_function_info info, duckdb_data_chunk chunk) {
     scan_state *s = duckdb_function_get_init_data(info);
     uint64_t started = gears_lock_now();
-    aim_at_chunk(s, chunk);
-    if (!(s->stage->mode_chosen || gears_scan_choose_mode(s)) ||
-        !(s->stage->snapshot ? gears_scan_take_page(s) : take_turns(s))) {
+    if (!fill_chunk(s, chunk)) {
         duckdb_function_set_error(info, "the scan was stopped");
         return;
     }
@@ -348,6 +361,7 @@ void gears_scan_free(void *data) {
     gears_names_clear(&s->known);
     gears_read_free(&s->reader);
     gears_elements_free(&s->waiting);
+    gears_lenient_free(s->lenient);
     if (s->cursor != NULL) RedisModule_ScanCursorDestroy(s->cursor);
     free(s->held);
     free(s->targets);
@@ -357,7 +371,7 @@ void gears_scan_free(void *data) {
 static void add_target(scan_state *s, duckdb_init_info info, idx_t position, bool fields) {
     idx_t index = duckdb_init_get_column_index(info, position);
     target *t = &s->targets[s->target_count];
-    gears_scan_set_target(s, t, index);
+    gears_scan_set_target(s, t, index < s->spec->column_count ? index : UINT64_MAX);
     if (gears_scan_is_field(t->column) != fields) return;
     t->position = position;
     s->target_count++;
@@ -379,7 +393,7 @@ static bool open_reader(scan_state *s) {
 static void scan_init(duckdb_init_info info) {
     scan_state *s = calloc(1, sizeof *s);
     idx_t count = duckdb_init_get_column_count(info);
-    if (s != NULL) s->targets = calloc(count + 1, sizeof *s->targets);
+    if (s != NULL) s->targets = calloc(count + 2, sizeof *s->targets);
     if (s == NULL || s->targets == NULL) {
         free(s);
         duckdb_init_set_error(info, "out of memory");
@@ -397,6 +411,9 @@ static void scan_init(duckdb_init_info info) {
     for (idx_t i = 0; i < count; i++) add_target(s, info, i, false);
     s->by_element = s->spec->key_type != GEARS_KEYS_HASH;
     if (s->by_element && !open_reader(s)) duckdb_init_set_error(info, "out of memory");
+    bool reads = s->target_count > 0 && s->targets[s->target_count - 1].column != NULL;
+    const char *problem = s->spec->lenient && reads ? gears_lenient_open(s, duckdb_init_get_extra_info(info)) : NULL;
+    if (problem != NULL) duckdb_init_set_error(info, problem);
     duckdb_init_set_max_threads(info, 1);
     duckdb_init_set_init_data(info, s, gears_scan_free);
 }
@@ -417,7 +434,7 @@ static void scan_bind(duckdb_bind_info info) {
     thread_stage->scan_binds++;
     gears_scan_spec *spec = &thread_stage->scans[index];
     for (size_t i = 0; i < spec->column_count; i++)
-        add_result_column(info, spec->columns[i].name, gears_logical_type(&spec->columns[i].type));
+        add_result_column(info, spec->columns[i].name, gears_logical_type(&spec->columns[i].declared));
     if (spec->column_count == 0) add_result_column(info, NO_COLUMN, duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN));
     duckdb_bind_set_bind_data(info, spec, NULL);
 }
@@ -446,6 +463,7 @@ bool gears_scan_register(duckdb_database database) {
     duckdb_table_function function = duckdb_create_table_function();
     duckdb_logical_type bigint = duckdb_create_logical_type(DUCKDB_TYPE_BIGINT);
     duckdb_table_function_set_name(function, "gears_scan");
+    duckdb_table_function_set_extra_info(function, database, NULL); /* where casts run */
     duckdb_table_function_add_parameter(function, bigint);
     duckdb_table_function_set_bind(function, scan_bind);
     duckdb_table_function_set_init(function, scan_init);
@@ -453,6 +471,7 @@ bool gears_scan_register(duckdb_database database) {
     duckdb_table_function_supports_projection_pushdown(function, true);
     bool registered = duckdb_register_table_function(connection, function) == DuckDBSuccess;
     registered = registered && gears_given_register(connection);
+    registered = registered && gears_lenient_register(connection);
     duckdb_destroy_logical_type(&bigint);
     duckdb_destroy_table_function(&function);
     registered = registered && gears_grow_register(connection);

@@ -22,6 +22,8 @@ typedef struct target {
     gears_load *load;   /* in a snapshot's child: what long strings are appended to; else NULL */
 } target;
 
+typedef struct gears_lenient gears_lenient;
+
 typedef struct scan_state {
     gears_stage *stage;
     const gears_scan_spec *spec;
@@ -66,12 +68,17 @@ typedef struct scan_state {
     gears_load *load;
     gears_page *page;
     bool ended;
+
+    gears_lenient *lenient; /* scan_lenient.c; NULL: values are cast where they are read */
 } scan_state;
 
 /* ---- scan.c: keys into rows. Runs on: worker threads, within a turn; the child -------------------------------- */
 
 bool gears_scan_is_field(const gears_column *column);
 void gears_scan_set_target(scan_state *s, target *t, uint64_t index);
+/* Ends the stage with the error of a value that is none of its column's type. */
+void gears_scan_fail_misfit(scan_state *s, const char *column, const char *type, gears_slice key, const char *bytes,
+                            size_t length);
 void gears_scan_set_string(target *t, size_t row, const char *bytes, size_t length);
 bool gears_scan_matches(scan_state *s, const char *bytes, size_t length);
 void gears_scan_read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key);
@@ -98,5 +105,15 @@ void gears_scan_free_names(scan_state *s);
 bool gears_scan_choose_mode(scan_state *s);
 /* The chunk is a page. False: as above. */
 bool gears_scan_take_page(scan_state *s);
+
+/* ---- scan_lenient.c: cast = 'duckdb'. Runs on: worker threads, without the server lock ------------------------- */
+
+/* NULL, or what went wrong. Adds a target for the keys. */
+const char *gears_lenient_open(scan_state *s, duckdb_database database);
+void gears_lenient_free(gears_lenient *lenient);
+/* Aim the targets at a chunk of texts; cast them into DuckDB's chunk, which may leave no rows. False: the stage failed. */
+void gears_lenient_aim(scan_state *s);
+bool gears_lenient_cast(scan_state *s, duckdb_data_chunk chunk);
+bool gears_lenient_register(duckdb_connection connection);
 
 #endif

@@ -61,7 +61,7 @@ static void free_scan(gears_scan_spec *scan) {
     for (size_t i = 0; i < scan->column_count; i++) {
         free(scan->columns[i].name);
         free(scan->columns[i].type_name);
-        gears_cast_free_type(&scan->columns[i].type);
+        gears_cast_free_type(&scan->columns[i].declared);
         /* Ours alone (CreateString without a context), so no lock is needed to free it. */
         if (scan->columns[i].field) RedisModule_FreeString(NULL, scan->columns[i].field);
     }

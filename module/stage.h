@@ -55,7 +55,7 @@ typedef struct gears_bytes {
 
 typedef struct gears_column {
     char *name, *type_name;
-    gears_type type;
+    gears_type declared, type; /* what DuckDB is told, and what values are read as */
     gears_source_kind source;
     unsigned placeholder;
     RedisModuleString *field; /* or CONSTANT's text; prepared once: HashGet by it costs no conversion */
@@ -65,6 +65,7 @@ typedef struct gears_scan_spec {
     gears_on_error on_error;
     gears_key_type key_type;
     bool is_template;
+    bool lenient;        /* texts are read, and DuckDB casts them; `columns` has one more, of the keys */
     gears_bytes pattern; /* of `glob` */
     gears_glob glob;
     gears_slice *literals; /* of `key_template`, each malloc'ed */

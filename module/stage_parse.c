@@ -4,7 +4,7 @@
  *   GEARSQL.EXECUTE id VERSION v DUCKDB v
  *       [MODE sliced|snapshot] [ACL error|skip] [NODE primary|replica] [SLOTS n (first last)…]
  *       [LIMITS n (name number)…] [ONCE]
- *       { SCAN error|null|skip [TYPE word] (GLOB pattern | TEMPLATE n literal…)
+ *       { SCAN error|null|skip [TYPE word] [CAST duckdb] (GLOB pattern | TEMPLATE n literal…)
  *         NULLS n value… COLUMNS n (name type source)… }…
  *       { GIVEN rows n (name type)… bytes }…
  *       [HOOKS session n (name hash)…] SQL text
@@ -229,6 +229,9 @@ static bool decode_column(decoder *d, const gears_scan_spec *scan, gears_column 
     if (!next_text(d, "column name", &column->name) || !next_text(d, "column type", &column->type_name)) return false;
     if (!gears_cast_parse_type(column->type_name, strlen(column->type_name), &column->type))
         return refuse(d, "GEARSSTAGE argument %d is no type that a scan can read", d->at - 1);
+    column->declared = column->type;
+    if (scan->lenient && column->type.kind != GEARS_BLOB && column->type.kind != GEARS_JSON)
+        column->type = (gears_type){.kind = GEARS_VARCHAR};
     return decode_source(d, scan, column);
 }
 
@@ -236,12 +239,18 @@ static bool decode_scan(decoder *d, gears_scan_spec *scan) {
     size_t count;
     if (!expect(d, "SCAN") || !decode_on_error(d, &scan->on_error) || !decode_key_type(d, &scan->key_type))
         return false;
+    if (next_is(d, "CAST")) {
+        d->at++;
+        if (!expect(d, "duckdb")) return false;
+        scan->lenient = true;
+    }
     if (!decode_keys(d, scan) || !decode_nulls(d, scan)) return false;
     if (!expect(d, "COLUMNS") || !next_count(d, "columns", MAX_COLUMNS, 3, &count)) return false;
     scan->columns = calloc(count + 1, sizeof *scan->columns);
     if (scan->columns == NULL) return refuse(d, "GEARSLIMIT out of memory");
     while (scan->column_count < count)
         if (!decode_column(d, scan, &scan->columns[scan->column_count++])) return false;
+    scan->columns[count] = (gears_column){.type = {.kind = GEARS_BLOB}, .source = GEARS_SOURCE_KEY};
     return true;
 }
 

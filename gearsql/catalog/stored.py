@@ -36,6 +36,7 @@ def to_json(table: Table | View) -> str:
             "null_values": [_text(value) for value in table.null_values],
             "version": table.version,
             "type": table.type,
+            "cast": table.cast,
         }
     )
 
@@ -54,6 +55,7 @@ def from_json(stored: bytes) -> Table:
         tuple(_bytes(value) for value in told["null_values"]),
         told["version"],
         told.get("type", "hash"),
+        told.get("cast", "strict"),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 OnError = Literal["error", "null", "skip"]
 KeyType = Literal["hash", "string", "json", "set", "list", "zset", "stream"]
 """What keys are rows; of the types behind string each element is one. 'json' is an object in a string."""
+Cast = Literal["strict", "duckdb"]
+"""How texts become values: by the one grammar of each type, or as DuckDB casts VARCHAR."""
 Part = Literal["value", "index", "score"]
 
 
@@ -99,6 +101,7 @@ class Table:
     null_values: tuple[bytes, ...] = ()
     version: int = 1
     type: KeyType = "hash"
+    cast: Cast = "strict"
 
     @property
     def all_columns(self) -> tuple[Column, ...]:

@@ -60,6 +60,7 @@ def _create(tables: Tables, statement: CreateTable) -> None:
         on_error=statement.on_error,
         null_values=statement.null_values,
         type=statement.type,
+        cast=statement.cast,
     )
     try:
         tables.catalog.create(table, replace=statement.replace, if_not_exists=statement.if_not_exists)

@@ -26,6 +26,7 @@ from gearsql.catalog.table import (
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.elements import element_pages
 from gearsql.cluster.gather import gather
+from gearsql.cluster.lenient import cast_values
 from gearsql.cluster.pages import Page, Wanted, pages
 from gearsql.cluster.replies import KEYS_HINT, misfit
 from gearsql.cluster.shards import Shards
@@ -33,7 +34,7 @@ from gearsql.cluster.slots import ASK_SLOTS, SlotAccount
 from gearsql.cluster.stats import ShardStats, StageStats
 from gearsql.cluster.topology import Shard
 from gearsql.errors import ByteLimitError, RowLimitError
-from gearsql.native import cast_column, match_template
+from gearsql.native import match_template
 from gearsql.plan.keys import narrowed
 from gearsql.plan.stages import AclMode, Scan
 
@@ -149,7 +150,7 @@ def to_batch(scan: Scan, page: Page, fields: Sequence[Wanted]) -> tuple[pa.Recor
     arrays = []
     for column in scan.columns:
         values = _with_nulls(keyed.source(column), scan.null_values)
-        cast = cast_column(column.type, values, scan.on_error)
+        cast = cast_values(column.type, values, scan.on_error, scan.cast)
         if cast.misfit is not None:
             row = cast.misfit
             raise misfit(keyed.keys[row].as_py(), column.name, values[row].as_py(), column.type)

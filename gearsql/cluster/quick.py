@@ -43,7 +43,7 @@ def quick_read(found: Found, evidence: Evidence | None) -> QuickRead | None:
     if evidence is None or not isinstance(plan, GearsPlan) or plan.direct is None or found.slots is None:
         return None
     (scan,) = plan.shard.scans
-    if scan.type != "hash" or (found.slots.shape and found.template is None):
+    if scan.type != "hash" or scan.cast != "strict" or (found.slots.shape and found.template is None):
         return None
     readers = [value_reader(column.type) for column in scan.columns]
     if not all(readers):

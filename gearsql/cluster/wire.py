@@ -67,6 +67,8 @@ def _scan_words(scan: Scan) -> Iterator[Word]:
     yield from ("SCAN", scan.on_error)
     if scan.type != "hash":
         yield from ("TYPE", scan.type)
+    if scan.cast != "strict":
+        yield from ("CAST", scan.cast)
     match scan.keys:
         case Glob(pattern):
             yield from ("GLOB", pattern)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gearsql.catalog.table import Column, Table
+from gearsql.cluster.lenient import cast_values
 from gearsql.cluster.replies import shown
 from gearsql.errors import DataError
 from gearsql.native import cast_column
@@ -110,7 +111,7 @@ class Writer:
         """What is written is what will be read: the readers' cast, and no text that means NULL."""
         start = 0
         for chunk in texts.chunks:
-            cast = cast_column(column.type, chunk, "error")
+            cast = cast_values(column.type, chunk, "error", table.cast)
             row = cast.misfit
             if row is not None:
                 value = chunk[row].as_py()

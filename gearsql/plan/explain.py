@@ -120,6 +120,8 @@ def _scan(scan: Scan) -> Iterator[str]:
     kind = "" if scan.type == "hash" else f" (type {scan.type})"
     yield f"  keys     {scan_pattern(scan.keys).decode(errors='backslashreplace')}{kind}"
     yield f"  reads    {', '.join(map(_column, scan.columns)) or 'no column: keys are counted'}"
+    if scan.cast != "strict":
+        yield "  casts    as DuckDB casts texts"
     if scan.on_error != "error":
         what = {"null": "is read as NULL", "skip": "drops its row"}[scan.on_error]
         yield f"  misfits  a value that does not fit its type {what}"

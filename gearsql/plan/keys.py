@@ -69,9 +69,11 @@ def fixed_by(bound: BoundQuery) -> tuple[Fixed, ...]:
 
 
 def key_columns(table: Table) -> Iterator[Column]:
-    """The columns that a key gives."""
+    """The columns that a key gives, each value one text of it: with DuckDB's casts only `_key`."""
     for column in table.all_columns:
-        if isinstance(column.source, KeySource | PlaceholderSource):
+        if isinstance(column.source, KeySource) or (
+            isinstance(column.source, PlaceholderSource) and table.cast == "strict"
+        ):
             yield column
 
 

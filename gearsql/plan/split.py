@@ -109,7 +109,8 @@ def _check_travels(bound: BoundQuery, shard: str) -> None:
 def scan_of(table: Table, reads: Collection[str], fixed: tuple[Fixed, ...] = ()) -> Scan:
     """Return the scan of a table that reads some of its columns."""
     columns = tuple(column for column in table.all_columns if column.name in reads)
-    return Scan(table.name, table.keys, columns, table.on_error, table.null_values, table.type, fixed)
+    read = (table.on_error, table.null_values, table.type, fixed, table.cast)
+    return Scan(table.name, table.keys, columns, *read)
 
 
 def _filter(bound: BoundQuery) -> str:

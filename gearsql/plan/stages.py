@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gearsql.catalog.table import Column, Fixed, Glob, KeyTemplate, KeyType, OnError
+from gearsql.catalog.table import Cast, Column, Fixed, Glob, KeyTemplate, KeyType, OnError
 from gearsql.sql.bound import ResultColumn
 from gearsql.sql.hooks import Hooks
 
@@ -37,6 +37,7 @@ class Scan:
     null_values: tuple[bytes, ...] = ()
     type: KeyType = "hash"
     fixed: tuple[Fixed, ...] = ()
+    cast: Cast = "strict"
 
 
 @dataclass(frozen=True)

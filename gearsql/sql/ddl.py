@@ -9,7 +9,7 @@ from lark.exceptions import UnexpectedInput
 
 from gearsql.catalog.elements import PARTS, WITH_FIELDS, column_source, with_parts
 from gearsql.catalog.names import fold
-from gearsql.catalog.table import KEY_COLUMN, Column, KeyTemplate, KeyType, OnError
+from gearsql.catalog.table import KEY_COLUMN, Cast, Column, KeyTemplate, KeyType, OnError
 from gearsql.catalog.template import parse_template, with_placeholders
 from gearsql.catalog.types import canonical_type, readable_types
 from gearsql.errors import Error, NotSupportedError, Position, ProgrammingError
@@ -29,7 +29,7 @@ from gearsql.sql.statements import (
     TableStatement,
 )
 
-_OPTIONS = ("key", "type", "on_error", "null_values")
+_OPTIONS = ("key", "type", "cast", "on_error", "null_values")
 
 
 def parse_ddl(text: str) -> TableStatement | FunctionStatement:
@@ -73,11 +73,12 @@ def _create_table(tree: Tree[Token], text: str) -> CreateTable:
         position,
         None if listed is None else with_parts(with_placeholders(listed, keys), type_),
         keys,
-        on_error=_on_error(options, text),
+        on_error=cast(OnError, _one_of("on_error", get_args(OnError), options, text)),
         null_values=_null_values(options, text),
         replace=has(tree, "or_replace"),
         if_not_exists=has(tree, "if_not_exists"),
         type=type_,
+        cast=cast(Cast, _one_of("cast", get_args(Cast), options, text)),
     )
 
 
@@ -177,15 +178,16 @@ def _key_type(options: Options, text: str) -> KeyType:
     return value
 
 
-def _on_error(options: Options, text: str) -> OnError:
-    if "on_error" not in options:
-        return "error"
-    literal = _one_string(options["on_error"], "on_error", text)
+def _one_of(option: str, choices: tuple[str, ...], options: Options, text: str) -> str:
+    """Return what an option says, by default the first choice."""
+    if option not in options:
+        return choices[0]
+    literal = _one_string(options[option], option, text)
     value = unquote(literal).lower()
-    if value not in get_args(OnError):
-        choices = ", ".join(repr(choice) for choice in get_args(OnError))
-        raise ProgrammingError(f"on_error is one of {choices}", position=place_of(literal), text=text)
-    return cast(OnError, value)
+    if value not in choices:
+        listed = ", ".join(map(repr, choices))
+        raise ProgrammingError(f"{option} is one of {listed}", position=place_of(literal), text=text)
+    return value
 
 
 def _null_values(options: Options, text: str) -> tuple[bytes, ...]:

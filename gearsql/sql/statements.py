@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gearsql.catalog.function import Function
-from gearsql.catalog.table import Column, KeyTemplate, KeyType, OnError
+from gearsql.catalog.table import Cast, Column, KeyTemplate, KeyType, OnError
 from gearsql.catalog.view import View
 from gearsql.errors import Position
 from gearsql.sql.syntax import Node, Syntax
@@ -29,6 +29,7 @@ class CreateTable:
     replace: bool = False
     if_not_exists: bool = False
     type: KeyType = "hash"
+    cast: Cast = "strict"
 
 
 @dataclass(frozen=True)

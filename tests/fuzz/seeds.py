@@ -24,7 +24,7 @@ def _stages() -> list[bytes]:
         "SELECT 1",
         Scan(template=("user:", ":", ""), columns=[("a", "BIGINT", "p0"), ("b", "DECIMAL(10,2)", "p1")]),
         Scan(glob="*[a-z]?\\", nulls=["", "null"], on_error="null"),
-        Scan(columns=[("k", "VARCHAR", "k"), ("f", "TIMESTAMP", "ff\0g")], on_error="skip"),
+        Scan(columns=[("k", "VARCHAR", "k"), ("f", "TIMESTAMP", "ff\0g")], on_error="skip", cast="duckdb"),
         engine="0.0.0",
     )
     slots = [*plain[:6], "SLOTS", 2, 0, 99, 200, 16383, *plain[6:]]
@@ -147,7 +147,7 @@ def _batches() -> list[bytes]:
     return [type.encode() + PART + bytes([3]) + column for type, column in cells.items()]
 
 
-_STAGE_WORDS = "VERSION DUCKDB SLOTS SCAN error null skip GLOB TEMPLATE NULLS COLUMNS GIVEN HOOKS SQL MODE LIMITS RELATION"
+_STAGE_WORDS = "VERSION DUCKDB SLOTS SCAN error null skip GLOB TEMPLATE NULLS COLUMNS GIVEN HOOKS SQL MODE LIMITS RELATION CAST duckdb"
 _NUMBERS = "0 1 2 3 255 4096 16383 16384 -1 99999999999999999999 9223372036854775807"
 _TYPES = " ".join([*_VALUES, "BIGINT", "SMALLINT", "UTINYINT", "DECIMAL(4,1)"])
 

@@ -31,6 +31,7 @@ class Scan:
     on_error: str = "error"
     nulls: Sequence[Word] = ()
     template: Sequence[Word] | None = None
+    cast: str | None = None
 
     def words(self) -> list[Word]:
         keys: list[Word] = ["GLOB", self.glob]
@@ -38,7 +39,7 @@ class Scan:
             keys = ["TEMPLATE", len(self.template), *self.template]
         columns = [word for column in self.columns for word in column]
         return [
-            *("SCAN", self.on_error, *keys),
+            *("SCAN", self.on_error, *(("CAST", self.cast) if self.cast else ()), *keys),
             *("NULLS", len(self.nulls), *self.nulls),
             *("COLUMNS", len(self.columns), *columns),
         ]

@@ -95,9 +95,9 @@ def test_explain_keeps_the_places_of_the_whole_text() -> None:
     [
         ("create table x (a foo) with (key='x')", NotSupportedError, "foo"),
         (
-            "create table x (a timestamp with time zone) with (key='x')",
+            "create table x (a time with time zone) with (key='x')",
             NotSupportedError,
-            "timestamp with time zone",
+            "time with time zone",
         ),
         ("create table x (a int[]) with (key='x')", NotSupportedError, "int[]"),
         ("create table x (a decimal(39,1)) with (key='x')", NotSupportedError, "decimal(39,1)"),

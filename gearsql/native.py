@@ -20,6 +20,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
+from gearsql.catalog.hook_types import nested_type
 from gearsql.catalog.table import KeyTemplate, OnError
 from gearsql.catalog.types import enum_values
 from gearsql.errors import InterfaceError, InternalError
@@ -50,6 +51,9 @@ class TemplateMatch:
 
 def cast_column(type: str, values: pa.Array, on_error: OnError) -> CastResult:
     """Cast binary values to a canonical type ('DECIMAL(10,2)') by its strict grammar; NULLs stay NULL."""
+    tree = nested_type(type)
+    if tree is not None:
+        return _cast_nested(str(tree), values, on_error)
     kind = _parse_type(type)
     column = _column(values)
     width = _library().gears_cast_arrow_width(ctypes.byref(kind))
@@ -64,6 +68,33 @@ def cast_column(type: str, values: pa.Array, on_error: OnError) -> CastResult:
         misfit=None if stopped < 0 else stopped,
         misfit_rows=_bit_array(misfits, len(values)) if on_error == "skip" else None,
         misfits=out.misfit_count,
+    )
+
+
+def _cast_nested(type: str, values: pa.Array, on_error: OnError) -> CastResult:
+    """Cast by as many calls as it takes; each gives a chunk of DuckDB's."""
+    name, column, misfits = type.encode(), _column(values), _zeros(len(values))
+    taken = _Taken(misfit=-1, is_misfit=misfits.address)
+    pieces: list[pa.Array] = []
+    start = 0
+    while start < len(values) or not pieces:
+        schema, array = _zeros(_SCHEMA_BYTES), _zeros(_ARRAY_BYTES)
+        problem = _nested_library().gears_nested_column(
+            *(name, len(name), ctypes.byref(column), start, on_error == "error"),
+            *(ctypes.byref(taken), schema.address, array.address),
+        )
+        if problem is not None:
+            raise InternalError(f"{type}: {problem.decode()}")
+        pieces.append(pa.RecordBatch._import_from_c(array.address, schema.address).column(0))
+        start += taken.rows
+        if taken.misfit >= 0:
+            break
+    flags = pa.Array.from_buffers(pa.uint8(), len(values), [None, misfits]).cast(pa.bool_())
+    return CastResult(
+        array=pa.concat_arrays(pieces),
+        misfit=None if taken.misfit < 0 else taken.misfit,
+        misfit_rows=flags if on_error == "skip" else None,
+        misfits=taken.misfits,
     )
 
 
@@ -110,6 +141,8 @@ def json_member(text: bytes, name: bytes) -> bytes | None:
     return room.raw[: size.value] if found else None
 
 
+# Of the structures of Arrow's C data interface.
+_SCHEMA_BYTES, _ARRAY_BYTES = 72, 80
 _MAX_BYTES = 2**31 - 1  # Arrow's offsets of binary
 
 
@@ -143,6 +176,15 @@ class _CastOutput(ctypes.Structure):
         ("validity", ctypes.c_void_p),
         ("misfits", ctypes.c_void_p),
         ("misfit_count", ctypes.c_int64),
+    )
+
+
+class _Taken(ctypes.Structure):
+    _fields_ = (
+        ("rows", ctypes.c_int64),
+        ("misfit", ctypes.c_int64),
+        ("misfits", ctypes.c_int64),
+        ("is_misfit", ctypes.c_void_p),
     )
 
 
@@ -185,6 +227,22 @@ def _library() -> ctypes.CDLL:
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
+    return library
+
+
+@cache
+def _nested_library() -> ctypes.CDLL:
+    """The library with this process's DuckDB, whose vectors nested values are written into."""
+    import _duckdb
+
+    library, text, pointer = _library(), ctypes.c_char_p, ctypes.c_void_p
+    library.gears_nested_open.restype, library.gears_nested_open.argtypes = text, [text]
+    column = library.gears_nested_column
+    column.restype = text
+    column.argtypes = [text, ctypes.c_size_t, pointer, ctypes.c_int64, ctypes.c_bool, *[pointer] * 3]
+    problem = library.gears_nested_open(_duckdb.__file__.encode())
+    if problem is not None:
+        raise InternalError(problem.decode())
     return library
 
 
@@ -289,7 +347,9 @@ def value_reader(type: str) -> Callable[[bytes], Any] | None:
 
     It raises MisfitTextError, and is for one thread at a time.
     """
-    make = _decimal_of(type) if type.startswith("DECIMAL(") else _MADE.get(type)
+    # A list of DECIMALs ends otherwise.
+    is_decimal = type.startswith("DECIMAL(") and type.endswith(")")
+    make = _decimal_of(type) if is_decimal else _MADE.get(type)
     if make is None:
         return None
     kind, cast = _parse_type(type), _library().gears_cast_value

@@ -141,6 +141,7 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(duckdb_logical_type, create_enum_type, (const char **, idx_t))                                                   \
     X(duckdb_logical_type, create_list_type, (duckdb_logical_type))                                                    \
     X(duckdb_logical_type, create_struct_type, (duckdb_logical_type *, const char **, idx_t))                          \
+    X(duckdb_logical_type, create_map_type, (duckdb_logical_type, duckdb_logical_type))                                \
     X(void, logical_type_set_alias, (duckdb_logical_type, const char *))                                               \
     X(void, destroy_logical_type, (duckdb_logical_type *))                                                             \
     X(duckdb_data_chunk, create_data_chunk, (duckdb_logical_type *, idx_t))                                            \
@@ -151,6 +152,7 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(void, destroy_selection_vector, (duckdb_selection_vector))                                                       \
     X(uint32_t *, selection_vector_get_data_ptr, (duckdb_selection_vector))                                            \
     X(idx_t, vector_size, (void))                                                                                      \
+    X(duckdb_data_chunk, create_data_chunk, (duckdb_logical_type *, idx_t))                                            \
     X(idx_t, data_chunk_get_size, (duckdb_data_chunk))                                                                 \
     X(void, data_chunk_set_size, (duckdb_data_chunk, idx_t))                                                           \
     X(duckdb_vector, data_chunk_get_vector, (duckdb_data_chunk, idx_t))                                                \

@@ -93,7 +93,8 @@ static bool read_kinds(gears_function *function, const gears_slice *words, char 
 
 static gears_hook_type *read_type(gears_slice word, char **error) {
     gears_hook_type *type = gears_hook_type_parse(word.data, word.size);
-    if (type != NULL) return type;
+    if (type != NULL && gears_hook_type_crosses(type)) return type;
+    gears_hook_type_free(type);
     char *text = gears_escape(word.data, word.size, 128, false);
     refuse(error, "GEARSSTAGE no type of hooks: %s", text ? text : "?");
     free(text);

@@ -11,6 +11,15 @@ static duckdb_logical_type list_type(const gears_hook_type *type) {
     return list;
 }
 
+static duckdb_logical_type map_type(const gears_hook_type *type) {
+    duckdb_logical_type key = gears_hook_type_logical(type->children[0]->children[0]);
+    duckdb_logical_type value = gears_hook_type_logical(type->children[0]->children[1]);
+    duckdb_logical_type map = duckdb_create_map_type(key, value);
+    duckdb_destroy_logical_type(&key);
+    duckdb_destroy_logical_type(&value);
+    return map;
+}
+
 static duckdb_logical_type struct_type(const gears_hook_type *type) {
     duckdb_logical_type *members = calloc(type->child_count + 1, sizeof *members);
     if (members == NULL) return NULL;
@@ -25,6 +34,7 @@ duckdb_logical_type gears_hook_type_logical(const gears_hook_type *type) {
     switch (type->shape) {
     case GEARS_HOOK_LIST: return list_type(type);
     case GEARS_HOOK_STRUCT: return struct_type(type);
+    case GEARS_HOOK_MAP: return map_type(type);
     case GEARS_HOOK_PLAIN: break;
     }
     return gears_logical_type(&type->plain);

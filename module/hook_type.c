@@ -11,7 +11,15 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_DEPTH = 16, MAX_TEXT = 1 << 16, MAX_MEMBERS = 1024 };
+enum { MAX_DEPTH = 16, MAX_TEXT = 1 << 16 };
+
+bool gears_hook_type_crosses(const gears_hook_type *type) {
+    if (type->shape == GEARS_HOOK_MAP || (type->shape == GEARS_HOOK_PLAIN && type->plain.kind == GEARS_JSON))
+        return false;
+    for (size_t i = 0; i < type->child_count; i++)
+        if (!gears_hook_type_crosses(type->children[i])) return false;
+    return true;
+}
 
 void gears_hook_type_free(gears_hook_type *type) {
     if (type == NULL) return;
@@ -74,7 +82,7 @@ static bool has_member(const gears_hook_type *type, const char *name) {
 static gears_hook_type *parse_type(cursor *c, unsigned depth);
 
 static bool parse_member(cursor *c, gears_hook_type *type, unsigned depth) {
-    if (type->child_count == MAX_MEMBERS) return false;
+    if (type->child_count == GEARS_HOOK_TYPE_MEMBERS) return false;
     size_t at = type->child_count;
     char **names = realloc(type->names, (at + 1) * sizeof *names);
     if (names == NULL) return false;
@@ -124,22 +132,43 @@ static gears_hook_type *parse_plain(cursor *c) {
     return type;
 }
 
-static gears_hook_type *parse_base(cursor *c, unsigned depth) {
-    if (take(c, "STRUCT(")) return parse_struct(c, depth);
-    return parse_plain(c);
-}
-
-static gears_hook_type *list_of(gears_hook_type *child) {
-    gears_hook_type *list = new_type(GEARS_HOOK_LIST, 0);
-    if (list != NULL) list->children = malloc(sizeof *list->children);
-    if (list == NULL || list->children == NULL) {
-        free(list);
+static gears_hook_type *wrap(gears_hook_shape shape, gears_hook_type *child) {
+    gears_hook_type *type = child != NULL ? new_type(shape, 0) : NULL;
+    if (type != NULL) type->children = malloc(sizeof *type->children);
+    if (type == NULL || type->children == NULL) {
+        free(type);
         gears_hook_type_free(child);
         return NULL;
     }
-    list->children[0] = child;
-    list->child_count = 1;
-    return list;
+    type->children[0] = child;
+    type->child_count = 1;
+    return type;
+}
+
+static bool add_member(gears_hook_type *type, const char *name, gears_hook_type *child) {
+    type->names[type->child_count] = strdup(name);
+    type->children[type->child_count++] = child;
+    return child != NULL && type->names[type->child_count - 1] != NULL;
+}
+
+static gears_hook_type *parse_map(cursor *c, unsigned depth) {
+    gears_hook_type *entry = new_type(GEARS_HOOK_STRUCT, 0);
+    if (entry == NULL) return NULL;
+    entry->children = calloc(2, sizeof *entry->children);
+    entry->names = calloc(2, sizeof *entry->names);
+    bool parsed = entry->children != NULL && entry->names != NULL && take(c, "VARCHAR, ");
+    const char key[] = "VARCHAR";
+    parsed = parsed && add_member(entry, "key", parse_plain(&(cursor){key, key + sizeof key - 1})) &&
+             add_member(entry, "value", parse_type(c, depth + 2)) && take(c, ")");
+    if (parsed) return wrap(GEARS_HOOK_MAP, entry);
+    gears_hook_type_free(entry);
+    return NULL;
+}
+
+static gears_hook_type *parse_base(cursor *c, unsigned depth) {
+    if (take(c, "STRUCT(")) return parse_struct(c, depth);
+    if (take(c, "MAP(")) return parse_map(c, depth);
+    return parse_plain(c);
 }
 
 static unsigned height(const gears_hook_type *type) {
@@ -159,7 +188,7 @@ static gears_hook_type *parse_type(cursor *c, unsigned depth) {
             gears_hook_type_free(type);
             return NULL;
         }
-        type = list_of(type);
+        type = wrap(GEARS_HOOK_LIST, type);
     }
     return type;
 }
@@ -230,6 +259,11 @@ static void print_type(text_buffer *b, const gears_hook_type *type) {
     case GEARS_HOOK_LIST:
         print_type(b, type->children[0]);
         append_text(b, "[]");
+        break;
+    case GEARS_HOOK_MAP:
+        append_text(b, "MAP(VARCHAR, ");
+        print_type(b, type->children[0]->children[1]);
+        append_text(b, ")");
         break;
     case GEARS_HOOK_STRUCT:
         for (size_t i = 0; i < type->child_count; i++) {

@@ -9,19 +9,28 @@
 #include "cast.h"
 #include "duckdb_api.h"
 
-typedef enum { GEARS_HOOK_PLAIN, GEARS_HOOK_LIST, GEARS_HOOK_STRUCT } gears_hook_shape;
+enum { GEARS_HOOK_TYPE_MEMBERS = 1024 }; /* of a STRUCT at most */
+
+typedef enum {
+    GEARS_HOOK_PLAIN,
+    GEARS_HOOK_LIST,
+    GEARS_HOOK_STRUCT,
+    GEARS_HOOK_MAP, /* of columns only: a list of STRUCT("key" VARCHAR, "value" T) underneath */
+} gears_hook_shape;
 
 typedef struct gears_hook_type {
     gears_hook_shape shape;
     gears_type plain;   /* of PLAIN */
     size_t width;       /* bytes of a cell; 0 for VARCHAR, BLOB, LIST, STRUCT */
-    size_t child_count; /* 1 for LIST */
+    size_t child_count; /* 1 for LIST and MAP */
     struct gears_hook_type **children;
     char **names; /* of a STRUCT's members */
 } gears_hook_type;
 
 /* NULL if the text is not a type in canonical form, or nests deeper than 16. */
 gears_hook_type *gears_hook_type_parse(const char *text, size_t length);
+/* Whether sessions know it: neither MAP nor JSON is in it. */
+bool gears_hook_type_crosses(const gears_hook_type *type);
 void gears_hook_type_free(gears_hook_type *type);
 /* Malloc'ed canonical text. */
 char *gears_hook_type_text(const gears_hook_type *type);

@@ -142,6 +142,34 @@ bool gears_text_valid(const char *s, size_t n) {
     return j.at == j.end;
 }
 
+bool gears_text_sees(gears_text *j, char c) {
+    skip_blanks(j);
+    return j->at < j->end && *j->at == c;
+}
+
+bool gears_text_take(gears_text *j, char c) {
+    skip_blanks(j);
+    return take(j, c);
+}
+
+bool gears_text_value(gears_text *j, gears_slice *value) {
+    skip_blanks(j);
+    const char *start = j->at;
+    if (!skip_value(j, 0)) return false;
+    *value = (gears_slice){start, (size_t)(j->at - start)};
+    return true;
+}
+
+bool gears_text_name(gears_text *j, gears_slice *name) {
+    skip_blanks(j);
+    return skip_name(j, name);
+}
+
+bool gears_text_ended(gears_text *j) {
+    skip_blanks(j);
+    return j->at == j->end;
+}
+
 bool gears_text_enter(gears_text *j, const char *s, size_t n, char open) {
     *j = (gears_text){s, s + n};
     skip_blanks(j);
@@ -190,31 +218,61 @@ static char *put_character(char *out, unsigned c) {
     return out;
 }
 
+/* What an escape stands for, behind its backslash; moves behind it. Returns the end of what was put. */
+static char *put_escaped(const char **s, const char *end, char *out) {
+    static const char FROM[] = "bfnrt", TO[] = "\b\f\n\r\t";
+    char escaped = *(*s)++;
+    unsigned c;
+    if (escaped == 'u') return read_unicode(s, end, &c) ? put_character(out, c) : NULL;
+    const char *known = strchr(FROM, escaped);
+    *out++ = known != NULL ? TO[known - FROM] : escaped;
+    return out;
+}
+
 bool gears_text_characters(gears_slice string, char *out, gears_slice *characters) {
     const char *s = string.data + 1, *end = string.data + string.size - 1;
     if (memchr(s, '\\', (size_t)(end - s)) == NULL) {
         *characters = (gears_slice){s, (size_t)(end - s)};
         return true;
     }
-    static const char FROM[] = "bfnrt", TO[] = "\b\f\n\r\t";
     char *start = out;
-    while (s < end) {
-        unsigned c = (unsigned char)*s++;
-        if (c != '\\') {
-            *out++ = (char)c;
-            continue;
-        }
-        char escaped = *s++;
-        const char *known = strchr(FROM, escaped);
-        if (escaped != 'u') {
-            *out++ = known != NULL ? TO[known - FROM] : escaped;
-            continue;
-        }
-        if (!read_unicode(&s, end, &c)) return false;
-        out = put_character(out, c);
+    while (s < end && out != NULL) {
+        char c = *s++;
+        if (c != '\\')
+            *out++ = c;
+        else
+            out = put_escaped(&s, end, out);
     }
-    *characters = (gears_slice){start, (size_t)(out - start)};
-    return true;
+    if (out != NULL) *characters = (gears_slice){start, (size_t)(out - start)};
+    return out != NULL;
+}
+
+/* A string's bytes, one by one. */
+typedef struct characters {
+    const char *at, *end;
+    char put[4];
+    unsigned used, count;
+} characters;
+
+/* -1: no more. */
+static int next_byte(characters *c) {
+    if (c->used < c->count) return (unsigned char)c->put[c->used++];
+    if (c->at == c->end) return -1;
+    char byte = *c->at++;
+    if (byte != '\\') return (unsigned char)byte;
+    char *end = put_escaped(&c->at, c->end, c->put);
+    c->count = end != NULL ? (unsigned)(end - c->put) : 0;
+    c->used = 1;
+    return c->count > 0 ? (unsigned char)c->put[0] : -1;
+}
+
+int gears_text_compare(gears_slice one, gears_slice other) {
+    characters a = {.at = one.data + 1, .end = one.data + one.size - 1};
+    characters b = {.at = other.data + 1, .end = other.data + other.size - 1};
+    for (;;) {
+        int x = next_byte(&a), y = next_byte(&b);
+        if (x != y || x < 0) return x - y;
+    }
 }
 
 bool gears_text_is(gears_slice string, gears_slice name, char *scratch) {

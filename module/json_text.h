@@ -28,6 +28,20 @@ typedef enum { GEARS_TEXT_VALUE, GEARS_TEXT_END, GEARS_TEXT_BAD } gears_text_ste
  * and nothing follows. */
 gears_text_step gears_text_next(gears_text *j, bool *first, gears_slice *name, gears_slice *value);
 
+/* For those who walk through a text by themselves; each passes over blanks first. Takes `c` if it is next. */
+bool gears_text_take(gears_text *j, char c);
+/* Whether `c` is next. */
+bool gears_text_sees(gears_text *j, char c);
+/* A whole value, as it is written. */
+bool gears_text_value(gears_text *j, gears_slice *value);
+/* A member's name, with its quotes, and the colon. */
+bool gears_text_name(gears_text *j, gears_slice *name);
+/* Whether nothing follows. */
+bool gears_text_ended(gears_text *j);
+
+/* Which of two strings with their quotes is less, by their characters' bytes; as memcmp. */
+int gears_text_compare(gears_slice one, gears_slice other);
+
 /* A string with its quotes → its characters, in place of `out` (room for string.size bytes) or, if nothing is escaped,
  * where they stand. False: an escape that is no character (half of a surrogate pair). */
 bool gears_text_characters(gears_slice string, char *out, gears_slice *characters);

@@ -38,7 +38,16 @@ gears_stage *gears_scan_stage(void) { return thread_stage; }
 
 /* ---- values into vectors -------------------------------------------------------------------------------------- */
 
-static void set_null(target *t, size_t row) {
+/* In a snapshot's child nested values are texts, which the worker writes. */
+static const gears_hook_type *nested(const target *t) {
+    return t->load == NULL ? gears_column_nested(t->column) : NULL;
+}
+
+void gears_scan_set_null(target *t, size_t row) {
+    if (nested(t) != NULL) {
+        gears_nested_write_null(t->column->nested, t->vector, row);
+        return;
+    }
     if (t->validity == NULL) {
         duckdb_vector_ensure_validity_writable(t->vector);
         t->validity = duckdb_vector_get_validity(t->vector);
@@ -100,30 +109,59 @@ void gears_scan_fail_misfit(scan_state *s, const char *column, const char *type,
     s->failed = true;
 }
 
-/* Put one value in its place. False: the row is not to be kept (skipped, or the stage failed). */
-static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, size_t length) {
-    if (s->spec->null_count && t->column->name != NULL && is_null_value(s->spec, bytes, length)) {
-        set_null(t, s->rows);
-        return true;
+bool gears_scan_fail_memory(scan_state *s) {
+    gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
+    s->failed = true;
+    return false;
+}
+
+static bool put_plain(scan_state *s, target *t, const char *bytes, size_t length) {
+    if (!gears_cast_value(&t->column->type, bytes, length, t->data + s->rows * t->width)) return false;
+    if (t->width == 0) gears_scan_set_string(t, s->rows, bytes, length);
+    set_valid(t, s->rows);
+    return true;
+}
+
+/* False: a misfit, or the stage failed. */
+static bool put_nested(scan_state *s, target *t, const char *bytes, size_t length) {
+    const gears_hook_type *type = t->column->nested;
+    if (s->rows == 0) s->cells = 0; /* what rows that were left out have taken */
+    switch (gears_nested_judge(type, bytes, length, &s->room, &s->cells)) {
+    case GEARS_NESTED_MISFIT: return false;
+    case GEARS_NESTED_NO_MEMORY: return gears_scan_fail_memory(s);
+    case GEARS_NESTED_NULL: return gears_scan_set_null(t, s->rows), true;
+    case GEARS_NESTED_VALUE: break;
     }
-    if (gears_cast_value(&t->column->type, bytes, length, t->data + s->rows * t->width)) {
-        if (t->width == 0) gears_scan_set_string(t, s->rows, bytes, length);
+    if (nested(t) == NULL) {
+        gears_scan_set_string(t, s->rows, bytes, length);
         set_valid(t, s->rows);
         return true;
     }
+    if (s->rows == 0) gears_nested_clear(type, t->vector);
+    return gears_nested_write(type, bytes, length, &s->room, t->vector, s->rows) || gears_scan_fail_memory(s);
+}
+
+/* Put one value in its place. False: the row is not to be kept (skipped, or the stage failed). */
+static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, size_t length) {
+    if (s->spec->null_count && t->column->name != NULL && is_null_value(s->spec, bytes, length)) {
+        gears_scan_set_null(t, s->rows);
+        return true;
+    }
+    if ((gears_column_nested(t->column) ? put_nested : put_plain)(s, t, bytes, length)) return true;
+    if (s->failed) return false;
     if (s->spec->on_error == GEARS_ON_ERROR_FAIL) {
         gears_scan_fail_misfit(s, t->column->name, t->column->type_name, key, bytes, length);
         return false;
     }
     s->misfits++;
-    set_null(t, s->rows);
+    gears_scan_set_null(t, s->rows);
     return s->spec->on_error == GEARS_ON_ERROR_NULL;
 }
 
 static bool put_field(scan_state *s, target *t, gears_slice key, RedisModuleString *value) {
     size_t length;
     if (value == NULL) {
-        set_null(t, s->rows);
+        gears_scan_set_null(t, s->rows);
         return true;
     }
     const char *bytes = RedisModule_StringPtrLen(value, &length);
@@ -192,21 +230,21 @@ static gears_slice key_at_hand(const scan_state *s) { return (gears_slice){s->re
 static bool put_element(scan_state *s, const gears_slice *values) {
     for (size_t i = 0; i < s->field_count; i++) {
         if (values[i].data == NULL)
-            set_null(&s->targets[i], s->rows);
+            gears_scan_set_null(&s->targets[i], s->rows);
         else if (!put(s, &s->targets[i], key_at_hand(s), values[i].data, values[i].size))
             return false;
     }
     return put_name(s, key_at_hand(s));
 }
 
-static bool is_full(void *data) {
+bool gears_scan_is_full(void *data) {
     const scan_state *s = data;
-    return s->rows == s->capacity;
+    return s->rows == s->capacity || (s->rows > 0 && s->cells > MOST_CELLS);
 }
 
 static bool on_element(void *data, const gears_slice *values) {
     scan_state *s = data;
-    if (!is_full(s)) {
+    if (!gears_scan_is_full(s)) {
         if (put_element(s, values)) s->rows++;
     } else if (!gears_elements_push(&s->waiting, values, s->field_count)) {
         gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
@@ -238,7 +276,7 @@ static void read_elements(scan_state *s, RedisModuleString *name, RedisModuleKey
 
 /* The elements that wait for a chunk. False: the stage failed. */
 static bool put_waiting(scan_state *s) {
-    while (s->waiting.count > 0 && !is_full(s) && !s->failed) {
+    while (s->waiting.count > 0 && !gears_scan_is_full(s) && !s->failed) {
         gears_elements_pop(&s->waiting, s->reader.values, s->field_count);
         if (put_element(s, s->reader.values)) s->rows++;
     }
@@ -306,7 +344,7 @@ void gears_scan_read_open(scan_state *s) {
 /* ---- the table function --------------------------------------------------------------------------------------- */
 
 static void aim_at_chunk(scan_state *s, duckdb_data_chunk chunk) {
-    s->rows = 0;
+    s->rows = s->cells = 0;
     for (size_t i = 0; i < s->target_count; i++) {
         target *t = &s->targets[i];
         t->validity = NULL;
@@ -360,6 +398,7 @@ void gears_scan_free(void *data) {
     gears_repeat_free(&s->repeat);
     gears_names_clear(&s->known);
     gears_read_free(&s->reader);
+    gears_nested_free(&s->room);
     gears_elements_free(&s->waiting);
     gears_lenient_free(s->lenient);
     if (s->cursor != NULL) RedisModule_ScanCursorDestroy(s->cursor);
@@ -385,7 +424,7 @@ static bool open_reader(scan_state *s) {
     s->reader.scan = s;
     s->reader.row = on_element;
     s->reader.misfit = on_no_object;
-    s->reader.full = is_full;
+    s->reader.full = gears_scan_is_full;
     free(columns);
     return opened;
 }
@@ -433,8 +472,12 @@ static void scan_bind(duckdb_bind_info info) {
     }
     thread_stage->scan_binds++;
     gears_scan_spec *spec = &thread_stage->scans[index];
-    for (size_t i = 0; i < spec->column_count; i++)
-        add_result_column(info, spec->columns[i].name, gears_logical_type(&spec->columns[i].declared));
+    for (size_t i = 0; i < spec->column_count; i++) {
+        const gears_column *column = &spec->columns[i];
+        add_result_column(info, column->name,
+                          column->nested ? gears_hook_type_logical(column->nested)
+                                         : gears_logical_type(&column->declared));
+    }
     if (spec->column_count == 0) add_result_column(info, NO_COLUMN, duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN));
     duckdb_bind_set_bind_data(info, spec, NULL);
 }

@@ -5,11 +5,12 @@
 
 #include "elements.h"
 #include "names.h"
+#include "nested.h"
 #include "read.h"
 #include "repeat.h"
 #include "snapshot.h"
 
-enum { MAX_PLACEHOLDERS = 256 };
+enum { MAX_PLACEHOLDERS = 256, MOST_CELLS = 1 << 22 };
 
 /* A column that DuckDB wants in this execution, and where its values go in the chunk at hand. */
 typedef struct target {
@@ -60,6 +61,8 @@ typedef struct scan_state {
     bool check_keys, failed;
     long long now_ms; /* what has expired by then is gone */
     size_t rows, capacity;
+    size_t cells; /* of nested values in the chunk, or page, at hand */
+    gears_nested_room room;
     uint64_t seen, skipped, withheld, misfits; /* published when the turn ends: atomics cost too much for each key */
     gears_slice captures[MAX_PLACEHOLDERS];
 
@@ -74,6 +77,11 @@ typedef struct scan_state {
 
 /* ---- scan.c: keys into rows. Runs on: worker threads, within a turn; the child -------------------------------- */
 
+/* The chunk or page has as many rows as it can, or as many cells of nested values as it should. */
+bool gears_scan_is_full(void *scan);
+void gears_scan_set_null(target *t, size_t row);
+/* Sets the stage's error; returns false. */
+bool gears_scan_fail_memory(scan_state *s);
 bool gears_scan_is_field(const gears_column *column);
 void gears_scan_set_target(scan_state *s, target *t, uint64_t index);
 /* Ends the stage with the error of a value that is none of its column's type. */

@@ -26,7 +26,7 @@ static uint64_t page_size(const scan_state *s) {
 static void begin_page(scan_state *s) {
     uint64_t start = gears_load_room(s->load, page_size(s), true), at = PAGE_HEAD, values;
     if (s->page != NULL) s->page->rows = s->rows, s->page->next = start;
-    s->rows = 0;
+    s->rows = s->cells = 0;
     if (start == 0) {
         s->load->failed = true;
         return;
@@ -49,7 +49,7 @@ static void on_key_in_child(RedisModuleCtx *ctx, RedisModuleString *name, RedisM
     scan_state *s = data;
     (void)ctx;
     s->seen++;
-    if (s->rows == s->capacity && !s->load->failed) begin_page(s);
+    if (gears_scan_is_full(s) && !s->load->failed) begin_page(s);
     if (s->failed || s->load->failed) return;
     if (key != NULL)
         gears_scan_read_key(s, name, key);
@@ -168,7 +168,23 @@ static bool has_nulls(const uint64_t *validity, size_t rows) {
     return rows % 64 && (~validity[rows / 64] & (((uint64_t)1 << rows % 64) - 1));
 }
 
-static void copy_page(scan_state *s) {
+static bool copy_nested(scan_state *s, target *t, const duckdb_string_t *from, const uint64_t *validity) {
+    for (size_t row = 0; row < s->rows; row++) {
+        uint32_t length = from[row].inlined.length;
+        bool is_inlined = length <= sizeof from->inlined.bytes;
+        const char *bytes = from[row].inlined.bytes;
+        if (!(validity[row / 64] >> (row % 64) & 1))
+            gears_scan_set_null(t, row);
+        else if (!gears_nested_write(t->column->nested,
+                                     is_inlined ? bytes : (const char *)s->load + (uintptr_t)from[row].pointer.ptr,
+                                     length, &s->room, t->vector, row))
+            return gears_scan_fail_memory(s);
+    }
+    return true;
+}
+
+/* False: the stage failed. */
+static bool copy_page(scan_state *s) {
     uint64_t at = PAGE_HEAD, values;
     const char *page = (const char *)s->page;
     s->rows = s->page->rows;
@@ -177,6 +193,11 @@ static void copy_page(scan_state *s) {
         const uint64_t *validity = (const uint64_t *)(const void *)(page + at);
         at = place_in_page(s, t, at, &values);
         if (t->column == NULL) continue;
+        const duckdb_string_t *strings = (const duckdb_string_t *)(const void *)(page + values);
+        if (gears_column_nested(t->column) != NULL) {
+            if (!copy_nested(s, t, strings, validity)) return false;
+            continue;
+        }
         if (has_nulls(validity, s->rows)) {
             duckdb_vector_ensure_validity_writable(t->vector);
             memcpy(duckdb_vector_get_validity(t->vector), validity, (s->rows + 63) / 64 * sizeof *validity);
@@ -184,8 +205,9 @@ static void copy_page(scan_state *s) {
         if (t->width > 0)
             memcpy(t->data, page + values, s->rows * t->width);
         else
-            copy_strings(s, t, (const duckdb_string_t *)(const void *)(page + values), validity);
+            copy_strings(s, t, strings, validity);
     }
+    return true;
 }
 
 /* The next load of the child's. False: the stage was stopped, or has failed. */
@@ -208,7 +230,7 @@ bool gears_scan_take_page(scan_state *s) {
     while (s->rows == 0) {
         if (s->page == NULL && s->ended) break;
         if (s->page == NULL && !next_load(s)) return false;
-        copy_page(s);
+        if (!copy_page(s)) return false;
         uint64_t next = s->page->next;
         s->page = next ? (gears_page *)(void *)((char *)s->load + next) : NULL;
         if (s->page != NULL) continue;

@@ -50,14 +50,14 @@ static void on_key(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey 
     s->seen++;
     if (s->failed || (s->repeat.looking && gears_repeat_has(&s->repeat, name))) return;
     if (s->knows && is_known(s, name)) return;
-    if (s->rows == s->capacity || key == NULL || (s->by_element && has_elements(s, name, key)))
+    if (gears_scan_is_full(s) || key == NULL || (s->by_element && has_elements(s, name, key)))
         hold_key(s, name);
     else
         gears_scan_read_key(s, name, key);
 }
 
 static void read_held(scan_state *s) {
-    while (s->held_count > 0 && s->rows < s->capacity && !s->failed && !s->reader.open) {
+    while (s->held_count > 0 && !gears_scan_is_full(s) && !s->failed && !s->reader.open) {
         if (s->by_element && !gears_lock_may_stay()) return;
         gears_scan_read_named(s, s->held[--s->held_count]);
     }
@@ -99,7 +99,7 @@ void gears_scan_free_names(scan_state *s) {
 
 static void read_names(scan_state *s) {
     size_t count = RedisModule_CallReplyLength(s->names);
-    while (s->names_at < count && s->rows < s->capacity && !s->failed && !s->reader.open) {
+    while (s->names_at < count && !gears_scan_is_full(s) && !s->failed && !s->reader.open) {
         if (s->names_at % KEYS_PER_LOOK == 0 && !gears_lock_may_stay()) return;
         size_t length = 0;
         RedisModuleCallReply *element = RedisModule_CallReplyArrayElement(s->names, s->names_at++);
@@ -130,7 +130,7 @@ static bool list_next_slot(scan_state *s) {
 }
 
 static void run_turn_by_slot(scan_state *s) {
-    while (s->rows < s->capacity && !s->failed && !s->reader.open) {
+    while (!gears_scan_is_full(s) && !s->failed && !s->reader.open) {
         if (s->names == NULL && !list_next_slot(s)) break;
         read_names(s);
         if (s->names != NULL) break;
@@ -192,7 +192,7 @@ bool gears_scan_begin_turn(scan_state *s) {
 static void scan_keys(scan_state *s) {
     for (unsigned calls = 0; !s->failed && !s->exhausted; calls++) {
         bool looks = s->repeat.ending || calls % KEYS_PER_LOOK == 0;
-        bool over = s->rows == s->capacity || s->reader.open || (looks && !gears_lock_may_stay());
+        bool over = gears_scan_is_full(s) || s->reader.open || (looks && !gears_lock_may_stay());
         if (over && !s->repeats) return;
         if (over && !s->repeat.ending) gears_repeat_look(&s->repeat);
         if (s->repeat.ending && (s->repeat.complete || gears_lock_held() >= 2 * gears_lock_slice_us)) return;

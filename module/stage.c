@@ -62,6 +62,7 @@ static void free_scan(gears_scan_spec *scan) {
         free(scan->columns[i].name);
         free(scan->columns[i].type_name);
         gears_cast_free_type(&scan->columns[i].declared);
+        gears_hook_type_free(scan->columns[i].nested);
         /* Ours alone (CreateString without a context), so no lock is needed to free it. */
         if (scan->columns[i].field) RedisModule_FreeString(NULL, scan->columns[i].field);
     }

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nested.h"
 #include "stage.h"
 #include "version.h"
 
@@ -225,13 +226,20 @@ static bool decode_source(decoder *d, const gears_scan_spec *scan, gears_column 
     }
 }
 
+static bool decode_type(gears_column *column) {
+    size_t length = strlen(column->type_name);
+    if (gears_cast_parse_type(column->type_name, length, &column->type)) return true;
+    column->type = (gears_type){.kind = GEARS_JSON};
+    column->nested = gears_hook_type_parse(column->type_name, length);
+    return column->nested != NULL && gears_nested_is(column->nested);
+}
+
 static bool decode_column(decoder *d, const gears_scan_spec *scan, gears_column *column) {
     if (!next_text(d, "column name", &column->name) || !next_text(d, "column type", &column->type_name)) return false;
-    if (!gears_cast_parse_type(column->type_name, strlen(column->type_name), &column->type))
-        return refuse(d, "GEARSSTAGE argument %d is no type that a scan can read", d->at - 1);
+    if (!decode_type(column)) return refuse(d, "GEARSSTAGE argument %d is no type that a scan can read", d->at - 1);
     column->declared = column->type;
-    if (scan->lenient && column->type.kind != GEARS_BLOB && column->type.kind != GEARS_JSON)
-        column->type = (gears_type){.kind = GEARS_VARCHAR};
+    bool is_kept = column->type.kind == GEARS_BLOB || (column->type.kind == GEARS_JSON && column->nested == NULL);
+    if (scan->lenient && !is_kept) column->type = (gears_type){.kind = GEARS_VARCHAR};
     return decode_source(d, scan, column);
 }
 

@@ -1,4 +1,4 @@
-"""The types of hooks' parameters and results: what a user writes → a tree → mailbox.h's canonical text."""
+"""Types with parts, of columns and hooks: what a user writes → a tree → module/hook_type.h's text."""
 
 from __future__ import annotations
 
@@ -42,13 +42,29 @@ class StructOf:
         return f"STRUCT({', '.join(f'{quoted(name)} {type_}' for name, type_ in self.members)})"
 
 
-HookType = Plain | ListOf | StructOf
+@dataclass(frozen=True)
+class MapOf:
+    """MAP(VARCHAR, T); of columns only."""
+
+    value: HookType
+
+    def __str__(self) -> str:
+        return f"MAP(VARCHAR, {self.value})"
+
+
+HookType = Plain | ListOf | StructOf | MapOf
 
 _TOKEN = re.compile(r'\s*("(?:[^"]|"")+"|\w+|[()\[\],])')
 
 
 def parse_hook_type(text: str) -> HookType | None:
     """Read a type in any spelling that DuckDB knows; None if a hook cannot have it."""
+    found = parse_type(text)
+    return found if found is not None and _crosses(found) else None
+
+
+def parse_type(text: str) -> HookType | None:
+    """Read a type in any spelling that DuckDB knows; None if neither columns nor hooks can have it."""
     try:
         tokens = _Tokens(text)
         found = _type(tokens, DEEPEST)
@@ -61,6 +77,26 @@ def canonical_hook_type(text: str) -> str | None:
     """Return the canonical text of a type as a user writes it, None if a hook cannot have it."""
     found = parse_hook_type(text)
     return None if found is None else str(found)
+
+
+def column_type(text: str) -> str | None:
+    """Return the canonical text of a type as a user writes it, None if a column cannot have it."""
+    plain = canonical_type(text)
+    if plain is not None:
+        return plain
+    found = parse_type(text)
+    return None if found is None or not _is_in_json(found) else str(found)
+
+
+def nested_type(text: str) -> HookType | None:
+    """Return the tree of a type if it has parts, and columns or hooks can have it."""
+    found = parse_type(text)
+    return None if isinstance(found, Plain) else found
+
+
+def column_type_names() -> tuple[str, ...]:
+    """What a hint lists."""
+    return (*readable_types(), "T[]", "STRUCT(name T, …)", "MAP(VARCHAR, T)")
 
 
 def hook_type_names() -> tuple[str, ...]:
@@ -106,7 +142,13 @@ def _type(tokens: _Tokens, depth: int) -> HookType:
         raise _NoTypeError
     first = tokens.next or ""
     # The brackets stand behind, so how deep the base lies is known only after them.
-    base: HookType = _struct(tokens, depth) if first.upper() in ("STRUCT", "ROW") else _plain(tokens)
+    match first.upper():
+        case "STRUCT" | "ROW":
+            base: HookType = _struct(tokens, depth)
+        case "MAP":
+            base = _map(tokens, depth)
+        case _:
+            base = _plain(tokens)
     while tokens.next == "[":
         tokens.take("[")
         tokens.take("]")
@@ -114,6 +156,17 @@ def _type(tokens: _Tokens, depth: int) -> HookType:
     if _depth(base) > depth:
         raise _NoTypeError
     return base
+
+
+def _map(tokens: _Tokens, depth: int) -> MapOf:
+    tokens.take()
+    tokens.take("(")
+    if _type(tokens, depth - 1) != Plain("VARCHAR"):
+        raise _NoTypeError
+    tokens.take(",")
+    value = _type(tokens, depth - 2)
+    tokens.take(")")
+    return MapOf(value)
 
 
 def _struct(tokens: _Tokens, depth: int) -> StructOf:
@@ -146,7 +199,7 @@ def _plain(tokens: _Tokens) -> Plain:
         words += token if token in "(),." else f" {token}"
     words = " ".join(words.upper().replace("( ", "(").replace(", ", ",").split())
     name = canonical_type(words)
-    if name is None or name == "JSON":  # a JSON goes in as VARCHAR
+    if name is None:
         raise _NoTypeError
     return Plain(name)
 
@@ -157,5 +210,38 @@ def _depth(type_: HookType) -> int:
             return 1 + _depth(element)
         case StructOf(members):
             return 1 + max(_depth(member) for _, member in members)
+        case MapOf(value):
+            return 2 + _depth(value)
         case _:
             return 1
+
+
+def _leaves(type_: HookType) -> Iterator[str]:
+    match type_:
+        case Plain(name):
+            yield name
+        case ListOf(element):
+            yield from _leaves(element)
+        case StructOf(members):
+            for _, member in members:
+                yield from _leaves(member)
+        case MapOf(value):
+            yield from _leaves(value)
+
+
+def _crosses(type_: HookType) -> bool:
+    """Whether sessions know it: a JSON goes in as VARCHAR."""
+    match type_:
+        case Plain(name):
+            return name != "JSON"
+        case ListOf(element):
+            return _crosses(element)
+        case StructOf(members):
+            return all(_crosses(member) for _, member in members)
+        case MapOf():
+            return False
+
+
+def _is_in_json(type_: HookType) -> bool:
+    """Whether JSON has texts for all that is in it."""
+    return all(canonical_type(leaf) == leaf != "BLOB" for leaf in _leaves(type_))

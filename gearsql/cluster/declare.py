@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import duckdb
+
 from gearsql.catalog.glob import scan_pattern
+from gearsql.catalog.hook_types import nested_type
 from gearsql.catalog.table import (
     Column,
     ConstantSource,
@@ -111,8 +114,15 @@ def _describe(tables: Tables, statement: Describe) -> Listing:
         raise
     except Error as error:
         raise located(error, statement.name_position, statement.text) from None
-    rows = tuple((column.name, column.type, _shown_source(column, table)) for column in table.all_columns)
+    rows = tuple(
+        (column.name, shown_type(column.type), _shown_source(column, table)) for column in table.all_columns
+    )
     return Listing(("column_name", "column_type", "source"), rows)
+
+
+def shown_type(type_: str) -> str:
+    """Return a column's type as DuckDB spells it: names in quotes only where they need them."""
+    return type_ if nested_type(type_) is None else str(duckdb.sqltype(type_))
 
 
 def shown_keys(keys: KeyTemplate | Glob) -> str:

@@ -20,6 +20,7 @@ from gearsql.catalog.table import KeyTemplate
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.topology import SLOTS
+from gearsql.cluster.write_text import nested_text
 from gearsql.errors import DataError, Error, ProgrammingError, UnknownColumnError
 
 ROW = "_row"
@@ -70,7 +71,8 @@ def load(
 ) -> Loaded:
     """Write each row as the hash that `keys` names; existing hashes keep fields that the row has not.
 
-    Values are stored as DuckDB casts them to text, BLOBs as they are. The rows have passed check_rows().
+    Values are stored as DuckDB casts them to text, BLOBs as they are, what has parts as JSON. The rows have
+    passed check_rows().
     Raises on the first refused command, and says how many hashes were written by then.
     """
     loaded = Loaded()
@@ -96,7 +98,7 @@ def commands(rows: duckdb.DuckDBPyRelation, keys: KeyTemplate) -> str:
     fields = [name for name in rows.columns if fold(name) not in in_key]
     count = " + ".join(f"({_quoted(name)} IS NOT NULL)::INTEGER" for name in fields) or "0"
     head = f"'*' || (2 * ({count}) + 2)::VARCHAR || e'\\r\\n$4\\r\\nHSET\\r\\n' || {_bulk(key)}"
-    texts = [_pair(name) for name in fields if types[name] != "BLOB"]
+    texts = [_pair(name, types[name]) for name in fields if types[name] != "BLOB"]
     # concat() leaves a NULL out, and a pair with a NULL is one.
     command = f"encode(concat({', '.join([head, *texts])}))"
     blobs = "".join(f" || {_blob_pair(name)}" for name in fields if types[name] == "BLOB")
@@ -136,8 +138,9 @@ def _key_parts(keys: KeyTemplate, columns: dict[str, str]) -> Iterator[str]:
         yield _text(literal)
 
 
-def _pair(name: str) -> str:
-    return f"{_bulk(_text(name.encode()))} || {_bulk(_quoted(name) + '::VARCHAR')}"
+def _pair(name: str, type_: str) -> str:
+    text = nested_text(type_, _quoted(name)) or f"{_quoted(name)}::VARCHAR"
+    return f"{_bulk(_text(name.encode()))} || {_bulk(text)}"
 
 
 def _blob_pair(name: str) -> str:

@@ -14,7 +14,7 @@ from gearsql.cluster.load import first_line
 from gearsql.cluster.source import CSV, find_fault, header
 from gearsql.cluster.write import column_of, with_keys
 from gearsql.cluster.write_rows import Incoming
-from gearsql.cluster.write_text import Given, decimal_text
+from gearsql.cluster.write_text import Given, decimal_text, nested_text
 from gearsql.errors import DataError, Error, ProgrammingError
 from gearsql.sql.constants import quote
 from gearsql.sql.stars import quote_name
@@ -51,13 +51,20 @@ def rows_of_file(statement: Copy, table: Table) -> Incoming:
     return Incoming(columns, given, found.num_rows, statement.text, lambda row, column: place, "row")
 
 
+def _csv_text(name: str, type_: str) -> str:
+    """What COPY FROM reads back: DuckDB's own texts are not, of these."""
+    if type_ in ALL_BEHIND_THE_POINT:
+        return decimal_text(name)
+    return nested_text(type_, name) or name
+
+
 def write_file(statement: Copy, answer: Answer) -> int:
     """Write an answer's rows, and return how many."""
     assert answer.table is not None
     names = [f"c{index}" for index in range(len(answer.columns))]
-    as_text = decimal_text if statement.options.form == "csv" else lambda name: name
+    as_text = _csv_text if statement.options.form == "csv" else lambda name, type_: name
     items = [
-        f"{as_text(name) if column.type in ALL_BEHIND_THE_POINT else name} AS {quote_name(column.name)}"
+        f"{as_text(name, column.type)} AS {quote_name(column.name)}"
         for name, column in zip(names, answer.columns, strict=True)
     ]
     options = [f"FORMAT {statement.options.form}"]

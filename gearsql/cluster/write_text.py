@@ -13,14 +13,20 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gearsql.catalog.hook_types import HookType, ListOf, MapOf, Plain, StructOf, nested_type
 from gearsql.catalog.table import Column, Table
 from gearsql.cluster.lenient import cast_values
 from gearsql.cluster.replies import shown
 from gearsql.errors import DataError
 from gearsql.native import cast_column
+from gearsql.sql.constants import quote
 from gearsql.sql.sandbox import open_locked
 
 _BYTES = ("VARCHAR", "BLOB")
+_AS_THEY_ARE = frozenset({
+    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT",
+    "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "JSON",
+})  # fmt: skip
 # No more in one call of DuckDB or of the casts.
 BATCH = 100_000
 
@@ -131,7 +137,51 @@ def written(type_: str, value: str) -> str:
     """Return SQL for the canonical text of a value, as a BLOB."""
     if type_ == "BLOB":
         return value
-    return f"encode({decimal_text(value) if type_.startswith('DECIMAL') else f'CAST({value} AS VARCHAR)'})"
+    return f"encode({nested_text(type_, value) or _plain_text(type_, value)})"
+
+
+def nested_text(type_: str, value: str) -> str | None:
+    """Return SQL for the JSON text of a value that has parts, NULL of NULL; None if it has none."""
+    tree = nested_type(type_)
+    return None if tree is None else f"CASE WHEN {value} IS NOT NULL THEN {json_text(tree, value)} END"
+
+
+def _plain_text(type_: str, value: str) -> str:
+    return decimal_text(value) if type_.startswith("DECIMAL") else f"CAST({value} AS VARCHAR)"
+
+
+def json_text(type_: HookType, value: str, depth: int = 0) -> str:
+    """Return SQL for the JSON text of a value; of NULL it is null."""
+    item, next_ = f"x{depth}", depth + 1
+    match type_:
+        case Plain(name):
+            text = _leaf(name, value)
+        case ListOf(element):
+            items = f"list_transform({value}, lambda {item}: {json_text(element, item, next_)})"
+            text = f"'[' || array_to_string({items}, ',') || ']'"
+        case StructOf(members):
+            parts = (
+                f"to_json({quote(name)})::VARCHAR || ':' || "
+                + json_text(member, f"struct_extract({value}, {quote(name)})", next_)
+                for name, member in members
+            )
+            text = "'{' || " + " || ',' || ".join(parts) + " || '}'"
+        case MapOf(element):
+            entry = f"to_json({item}.key)::VARCHAR || ':' || {json_text(element, f'{item}.value', next_)}"
+            entries = f"list_transform(map_entries({value}), lambda {item}: {entry})"
+            text = f"'{{' || array_to_string({entries}, ',') || '}}'"
+    return f"CASE WHEN {value} IS NULL THEN 'null' ELSE {text} END"
+
+
+def _leaf(type_: str, value: str) -> str:
+    text = _plain_text(type_, value)
+    match type_:
+        case "FLOAT" | "DOUBLE":
+            return f"CASE WHEN isfinite({value}) THEN {text} ELSE '\"' || {text} || '\"' END"
+        case _ if type_ in _AS_THEY_ARE or type_.startswith("DECIMAL"):
+            return text
+        case _:
+            return f"CAST(to_json({text}) AS VARCHAR)"
 
 
 def decimal_text(value: str) -> str:

@@ -50,6 +50,8 @@ def constant(value: Any) -> str:
             return _cast(str(value), "UUID")
         case list() | tuple():
             return f"[{', '.join(constant(item) for item in value)}]"
+        case dict() if value and all(isinstance(name, str) for name in value):
+            return f"{{{', '.join(f'{quote(name)}: {constant(item)}' for name, item in value.items())}}}"
         case _:
             return _time(value)
 

@@ -8,14 +8,14 @@ from lark import Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from gearsql.catalog.elements import PARTS, WITH_FIELDS, column_source, with_parts
+from gearsql.catalog.hook_types import column_type, column_type_names
 from gearsql.catalog.names import fold
 from gearsql.catalog.table import KEY_COLUMN, Cast, Column, KeyTemplate, KeyType, OnError
 from gearsql.catalog.template import parse_template, with_placeholders
-from gearsql.catalog.types import canonical_type, readable_types
 from gearsql.errors import Error, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.ddl_errors import explain
 from gearsql.sql.ddl_functions import create_function
-from gearsql.sql.ddl_tree import has, inside, named, place_of, strings, unquote
+from gearsql.sql.ddl_tree import direct, has, inside, named, place_of, strings, unquote
 from gearsql.sql.grammar import load
 from gearsql.sql.statements import (
     CreateTable,
@@ -28,6 +28,7 @@ from gearsql.sql.statements import (
     ShowTables,
     TableStatement,
 )
+from gearsql.sql.tokens import tokens
 
 _OPTIONS = ("key", "type", "cast", "on_error", "null_values")
 
@@ -96,15 +97,15 @@ def _default_columns(type: KeyType, name: str, position: Position, text: str) ->
 
 def _column(tree: Tree[Token], keys: KeyTemplate, type: KeyType, text: str) -> tuple[Column, Position]:
     name, position = named(tree)
-    place = place_of(next(tree.find_data("type")))
+    place = place_of(next(direct(tree, "hook_type")))
     written = text[place.start : place.end]
-    type_ = canonical_type(written)
+    type_ = column_type(" ".join(token.text for token in tokens(written)))
     if type_ is None:
         raise NotSupportedError(
             f"a column cannot have the type {written}",
             position=place,
             text=text,
-            hint="types are " + ", ".join(readable_types()),
+            hint="types are " + ", ".join(column_type_names()),
         )
     source = column_source(name, keys, type)
     if source is None:

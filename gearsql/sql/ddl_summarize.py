@@ -65,7 +65,8 @@ def summary(statement: Summarize, columns: Sequence[ResultColumn]) -> Composed:
 
 def _items(column: ResultColumn) -> list[str]:
     name = '"' + column.name.replace('"', '""') + '"'
-    kind = column.type.partition("(")[0]
+    # What ends otherwise is a list of such.
+    kind = "" if column.type.endswith("]") else column.type.partition("(")[0]
     number, time = kind in _NUMBERS, kind in _TIMES
     mean = f"CAST({name} AS TIMESTAMP)" if kind == "DATE" else name
     quantiles = [

@@ -1,9 +1,9 @@
 """Fuzz what reads bytes of others: `python -m tests.fuzz [--inputs 1000000] [target …]`.
 
 C, each alone under AddressSanitizer and UBSan, led by what its inputs reach: stage (GEARSQL.EXECUTE's words),
-pattern, cast (and types of hooks), batch (answers of sessions), slots (CLUSTER NODES), function (DEFINE and
-records). Python: sql (statements). Real servers, a tenth of the inputs: commands. Exits with 1 if one of them
-crashes.
+pattern, cast (and types of hooks), nested (JSON as lists, structs and maps), batch (answers of sessions),
+slots (CLUSTER NODES), function (DEFINE and records). Python: sql (statements). Real servers, a tenth of the
+inputs: commands. Exits with 1 if one of them crashes.
 """
 
 from __future__ import annotations

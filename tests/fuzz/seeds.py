@@ -25,6 +25,7 @@ def _stages() -> list[bytes]:
         Scan(template=("user:", ":", ""), columns=[("a", "BIGINT", "p0"), ("b", "DECIMAL(10,2)", "p1")]),
         Scan(glob="*[a-z]?\\", nulls=["", "null"], on_error="null"),
         Scan(columns=[("k", "VARCHAR", "k"), ("f", "TIMESTAMP", "ff\0g")], on_error="skip", cast="duckdb"),
+        Scan(columns=[("j", "JSON", "fj"), ("l", 'STRUCT("a" MAP(VARCHAR, JSON))[]', "fl")]),
         engine="0.0.0",
     )
     slots = [*plain[:6], "SLOTS", 2, 0, 99, 200, 16383, *plain[6:]]
@@ -81,12 +82,27 @@ _VALUES = {
     "UUID": "01234567-89ab-cdef-0123-456789abcdef",
     "VARCHAR": "é𝄞\0a",
     "BLOB": "abc",
+    "JSON": '{"a": [1, "\\u00e9"]}',
 }
 _HOOK_TYPES = ("BIGINT[]", 'STRUCT("a" BIGINT, "b""c" VARCHAR[][])[]', "INTERVAL[]")
 
 
 def _casts() -> list[bytes]:
     return [_joined(type, value) for type, value in _VALUES.items()] + [_joined(t, "x") for t in _HOOK_TYPES]
+
+
+def _nested() -> list[bytes]:
+    return [
+        _joined("INTEGER[]", "[1, null, 3]"),
+        _joined(
+            'STRUCT("a" VARCHAR, "b" DOUBLE[])[]',
+            '[{"a": "longer than twelve", "b": []}, {"b": [1e3]}, null]',
+        ),
+        _joined(
+            'MAP(VARCHAR, STRUCT("j" JSON, "m" MAP(VARCHAR, BOOLEAN)))',
+            '{"x": {"m": {"\\u0061": true, "b": null}}}',
+        ),
+    ]
 
 
 def _nodes() -> list[bytes]:
@@ -158,6 +174,7 @@ SEEDS = {
     "batch": _batches,
     "slots": _nodes,
     "function": _functions,
+    "nested": _nested,
 }
 WORDS = {
     "stage": f"{_STAGE_WORDS} {_NUMBERS} {_TYPES} {VERSION} 0.0.0 k p0 p1 p999 fage f abc user:* auto sliced snapshot",
@@ -166,6 +183,7 @@ WORDS = {
     "batch": f'{_TYPES} [] STRUCT("a" , ) INTERVAL',
     "slots": f"myself master slave connected [ ] ->- -<- - 0-16383 , {_NUMBERS}",
     "function": f"{_NUMBERS} {_TYPES} SCALAR AGGREGATE SESSION PROCESS MAIN VOLATILE PARAMS RETURNS DEFINITION {{}} [] STRUCT(",
+    "nested": f'{_NUMBERS} {_TYPES} JSON [] STRUCT("a" MAP(VARCHAR, {{ }} [ ] : , null true "a" \\u0061 \\ud800',
 }
 
 

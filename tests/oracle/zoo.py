@@ -33,6 +33,10 @@ COLUMNS = {
     "u": "UUID",
     "z": "BLOB",
     "j": "JSON",
+    "li": "INTEGER[]",
+    "st": "STRUCT(a INTEGER, b VARCHAR, c STRUCT(d DATE, e DECIMAL(10,2))[])",
+    "ma": "MAP(VARCHAR, DOUBLE)",
+    "ne": "MAP(VARCHAR, STRUCT(x BOOLEAN, j JSON, u UUID[]))[]",
 }
 """`id` is in the key, the others are fields; `n` is never NULL."""
 
@@ -129,4 +133,15 @@ VALUES = {
     "j": """CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN 'null' WHEN 2 THEN '"Zoë \\u0000 \\ud83d\\ude00"'
         WHEN 3 THEN ' [1, 2.50, ' || i % 11 || '] ' WHEN 4 THEN (i % 5) || '.0e2'
         ELSE '{"a": {"b": [' || i % 3 || ', null]}, "c": "x' || i % 4 || '"}' END""",
+    "li": "CASE WHEN i % 5 <> 0 THEN list_transform(range(i % 4), lambda y: nullif((i * 7 + y) % 10, 3)) END",
+    "st": """CASE WHEN i % 6 <> 0 THEN {'a': nullif(i % 8, 5),
+        'b': ['', 'x"y' || chr(92), NULL, chr(0) || 'é' || chr(10), 'longer than twelve bytes'][1 + i % 5],
+        'c': CASE i % 3 WHEN 0 THEN NULL WHEN 1 THEN [] ELSE
+            [{'d': DATE '2024-02-27' + (i % 9)::INTEGER, 'e': (i % 100) / 100}, NULL, {'d': NULL, 'e': -0.5}]
+        END} END""",
+    "ma": """CASE i % 4 WHEN 0 THEN NULL WHEN 1 THEN MAP {}
+        WHEN 2 THEN MAP {'k': (i % 3)::DOUBLE, '': 'nan', 'Ö"': NULL}
+        ELSE MAP {'k': (i % 5)::DOUBLE, 'i': '-inf', 'e': 1e300} END""",
+    "ne": """CASE WHEN i % 7 <> 0 THEN [MAP {'p': {'x': i % 2 = 0, 'j': '{"q": [1, "' || i % 3 || '"]}',
+        'u': [md5((i % 4)::VARCHAR)::UUID, NULL]}, 'n': NULL}, NULL, MAP {}] END""",
 }

@@ -400,3 +400,47 @@ SELECT [en] AS l, count(*) FROM zoo GROUP BY l ORDER BY l
 SELECT n, max(en) OVER (ORDER BY n ROWS 2 PRECEDING) FROM zoo
 
 SELECT en FROM zoo UNION SELECT max(en) FROM zoo ORDER BY en
+
+-- Lists, structs and maps, read from JSON
+
+SELECT n, li, st, ma, ne FROM zoo
+
+SELECT n, li, st FROM zoo WHERE li IS NOT NULL AND st.a > 2 ORDER BY n LIMIT 20
+
+SELECT n, li[1], len(li), list_sum(li), list_sort(li), list_contains(li, 7), list_transform(li, lambda y: y + 1) AS t FROM zoo
+
+SELECT st.a, st.b, st.c[1].e, len(st.c), struct_keys(st) AS k FROM zoo
+
+SELECT ma['k'], map_keys(ma), cardinality(ma), map_entries(ma) FROM zoo WHERE ma IS NOT NULL
+
+SELECT ne[1]['p'].j->>'q' AS nq, ne[1]['p'].u[1] AS nu, count(*) FROM zoo GROUP BY nq, nu ORDER BY nq, nu
+
+SELECT n, unnest(li) AS y FROM zoo ORDER BY n, y LIMIT 50
+
+SELECT y, count(*), sum(n) FROM zoo, unnest(li) t(y) GROUP BY y ORDER BY y
+
+SELECT n, unnest(st) FROM zoo WHERE n < 40
+
+SELECT c.d, sum(c.e) FROM (SELECT unnest(st.c) AS c FROM zoo) GROUP BY c.d ORDER BY c.d
+
+SELECT li, count(*), min(n) FROM zoo GROUP BY li ORDER BY li
+
+SELECT st.c AS parts, count(*) FROM zoo GROUP BY parts ORDER BY parts
+
+SELECT DISTINCT st FROM zoo ORDER BY st DESC LIMIT 9
+
+SELECT DISTINCT ma FROM zoo
+
+SELECT min(li), max(li), min(st), max(st), min(ma), max(ma), count(st), count(DISTINCT li), count(DISTINCT st) FROM zoo
+
+SELECT h, min(li), max(st), any_value(ma) IS NULL AS a, sum(st.a), avg(len(li)), list(li ORDER BY n)[:2] FROM zoo GROUP BY h ORDER BY h
+
+SELECT h, first(st ORDER BY n), arg_max(li, n), count(DISTINCT ma) FROM zoo GROUP BY h ORDER BY h
+
+SELECT a.n, b.n FROM zoo a JOIN zoo b ON a.li = b.li AND a.st.a = b.st.a WHERE a.n < 60 AND b.n < 60
+
+SELECT n FROM zoo WHERE st = (SELECT max(st) FROM zoo)
+
+SELECT n, row_number() OVER (PARTITION BY li ORDER BY n) AS r FROM zoo WHERE n < 200
+
+SELECT to_json(st) AS js, st::VARCHAR AS text, li::VARCHAR, ma::JSON AS jm FROM zoo WHERE ma['e'] IS NULL

@@ -71,6 +71,21 @@ def test_what_goes_out_comes_back(copying: Connection, tmp_path: Path, name: str
         copying.execute(f"COPY c FROM '{file}' {options}")
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.json"])
+def test_values_with_parts_go_out_and_come_back(copying: Connection, tmp_path: Path, name: str) -> None:
+    columns = "id INTEGER, i STRUCT(x INTEGER, y VARCHAR)[], j MAP(VARCHAR, DATE), k JSON"
+    copying.execute(f"CREATE OR REPLACE TABLE c ({columns}) WITH (key = 'wn:{{id}}')")
+    copying.execute("""INSERT INTO c VALUES (2, [], MAP {}, '7'), (3, NULL, NULL, '[1]'), (1,
+        [{'x': 1, 'y': 'a, "b"' || chr(10)}, NULL, {'x': NULL, 'y': ''}],
+        MAP {'': NULL, 'k': DATE '2024-02-29'}, '{}')""")
+    before = rows(copying)
+    assert before[0][1] == [{"x": 1, "y": 'a, "b"\n'}, None, {"x": None, "y": ""}]
+    copying.execute(f"COPY c TO '{tmp_path / name}'")
+    copying.execute("DELETE FROM c")
+    copying.execute(f"COPY c FROM '{tmp_path / name}'")
+    assert rows(copying) == before
+
+
 def test_a_query_goes_out_as_duckdb_reads_it(copying: Connection, tmp_path: Path) -> None:
     file = tmp_path / "it's.parquet"
     text = str(file).replace("'", "''")

@@ -12,6 +12,7 @@ import pytest
 
 import gearsql
 from gearsql.catalog.function import Function, Known
+from gearsql.catalog.hook_types import canonical_hook_type
 from gearsql.catalog.table import Column, FieldSource, Glob, Table
 from gearsql.embedded import Cluster
 from gearsql.sql.bind import Binder
@@ -26,11 +27,17 @@ from tests.oracle.judge import Oracle, ask
 from tests.plan.users import FUNCTIONS, declare
 
 PLACES = {"one server": "one_server", "three shards": "three_shards", "portable": "three_shards"}
+# The columns of types that functions have: no JSON, ENUM or MAP.
+TYPES = {
+    name: type_
+    for name, written in zoo.COLUMNS.items()
+    if (type_ := canonical_hook_type(written)) is not None
+}
 # One for each type: what it is given, unless that is NULL.
 SAME = [
     Function(f"same_{name}", "scalar", (("v", type_),), type_, "return v")
     for name, type_ in {
-        **zoo.COLUMNS,
+        **TYPES,
         "list": "BIGINT[]",
         "nested": 'STRUCT("b" BIGINT, "s" VARCHAR[])',
     }.items()
@@ -38,8 +45,8 @@ SAME = [
 KNOWN = {function.name: Known(function, "") for function in [*FUNCTIONS, *SAME]}
 ROUND_TRIPS = [
     Case(name, f"SELECT n, same_{name}({name}), same_{name}({name}) IS NOT DISTINCT FROM {name} FROM zoo")
-    for name in zoo.COLUMNS
-    if name != "big"
+    for name in TYPES
+    if name not in ("big", "iv")  # an INTERVAL of months is no timedelta
 ]
 CASES = [*ROUND_TRIPS, *read_cases(Path(__file__).with_name("hooks.sql"))]
 

@@ -39,9 +39,7 @@ gears_stage *gears_scan_stage(void) { return thread_stage; }
 /* ---- values into vectors -------------------------------------------------------------------------------------- */
 
 /* In a snapshot's child nested values are texts, which the worker writes. */
-static const gears_hook_type *nested(const target *t) {
-    return t->load == NULL ? gears_column_nested(t->column) : NULL;
-}
+static const gears_hook_type *nested(const target *t) { return t->load == NULL ? t->column->nested : NULL; }
 
 void gears_scan_set_null(target *t, size_t row) {
     if (nested(t) != NULL) {
@@ -147,7 +145,7 @@ static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, si
         gears_scan_set_null(t, s->rows);
         return true;
     }
-    if ((gears_column_nested(t->column) ? put_nested : put_plain)(s, t, bytes, length)) return true;
+    if ((t->column->nested ? put_nested : put_plain)(s, t, bytes, length)) return true;
     if (s->failed) return false;
     if (s->spec->on_error == GEARS_ON_ERROR_FAIL) {
         gears_scan_fail_misfit(s, t->column->name, t->column->type_name, key, bytes, length);

@@ -194,7 +194,7 @@ static bool copy_page(scan_state *s) {
         at = place_in_page(s, t, at, &values);
         if (t->column == NULL) continue;
         const duckdb_string_t *strings = (const duckdb_string_t *)(const void *)(page + values);
-        if (gears_column_nested(t->column) != NULL) {
+        if (t->column->nested != NULL) {
             if (!copy_nested(s, t, strings, validity)) return false;
             continue;
         }

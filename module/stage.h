@@ -57,16 +57,11 @@ typedef struct gears_bytes {
 typedef struct gears_column {
     char *name, *type_name;
     gears_type declared, type; /* what DuckDB is told, and what values are read as */
-    gears_hook_type *nested;   /* of a declared type that has parts; its text is JSON, unless DuckDB casts it */
+    gears_hook_type *nested;   /* what the text, which is JSON, is written as; NULL: `type` says it all */
     gears_source_kind source;
     unsigned placeholder;
     RedisModuleString *field; /* or CONSTANT's text; prepared once: HashGet by it costs no conversion */
 } gears_column;
-
-/* What a column's JSON is written as; NULL: `type` says it all. */
-static inline const gears_hook_type *gears_column_nested(const gears_column *column) {
-    return column->type.kind == GEARS_JSON ? column->nested : NULL;
-}
 
 typedef struct gears_scan_spec {
     gears_on_error on_error;

@@ -238,8 +238,10 @@ static bool decode_column(decoder *d, const gears_scan_spec *scan, gears_column 
     if (!next_text(d, "column name", &column->name) || !next_text(d, "column type", &column->type_name)) return false;
     if (!decode_type(column)) return refuse(d, "GEARSSTAGE argument %d is no type that a scan can read", d->at - 1);
     column->declared = column->type;
-    bool is_kept = column->type.kind == GEARS_BLOB || (column->type.kind == GEARS_JSON && column->nested == NULL);
-    if (scan->lenient && !is_kept) column->type = (gears_type){.kind = GEARS_VARCHAR};
+    if (scan->lenient && column->nested != NULL)
+        return refuse(d, "GEARSSTAGE argument %d: DuckDB does not cast texts to what has parts", d->at - 1);
+    if (scan->lenient && column->type.kind != GEARS_BLOB && column->type.kind != GEARS_JSON)
+        column->type = (gears_type){.kind = GEARS_VARCHAR};
     return decode_source(d, scan, column);
 }
 

@@ -8,7 +8,7 @@ from lark import Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from gearsql.catalog.elements import PARTS, WITH_FIELDS, column_source, with_parts
-from gearsql.catalog.hook_types import column_type, column_type_names
+from gearsql.catalog.hook_types import column_type, column_type_names, nested_type
 from gearsql.catalog.names import fold
 from gearsql.catalog.table import KEY_COLUMN, Cast, Column, KeyTemplate, KeyType, OnError
 from gearsql.catalog.template import parse_template, with_placeholders
@@ -65,6 +65,8 @@ def _create_table(tree: Tree[Token], text: str) -> CreateTable:
     type_ = _key_type(options, text)
     columns = [_column(column, keys, type_, text) for column in tree.find_data("column")]
     _check_names(columns, text)
+    cast_ = cast(Cast, _one_of("cast", get_args(Cast), options, text))
+    _check_cast(cast_, columns, text)
     listed = tuple(column for column, _ in columns) if has(tree, "columns") else None
     if listed is None and type_ != "hash":
         listed = _default_columns(type_, name, position, text)
@@ -79,7 +81,7 @@ def _create_table(tree: Tree[Token], text: str) -> CreateTable:
         replace=has(tree, "or_replace"),
         if_not_exists=has(tree, "if_not_exists"),
         type=type_,
-        cast=cast(Cast, _one_of("cast", get_args(Cast), options, text)),
+        cast=cast_,
     )
 
 
@@ -117,6 +119,18 @@ def _column(tree: Tree[Token], keys: KeyTemplate, type: KeyType, text: str) -> t
             hint=f"columns are {parts}, and the template's placeholders",
         )
     return Column(name, type_, source), position
+
+
+def _check_cast(cast_: Cast, columns: list[tuple[Column, Position]], text: str) -> None:
+    """DuckDB's TRY_CAST makes NULL of what does not fit inside of a value, and nobody would know."""
+    for column, position in columns:
+        if cast_ == "duckdb" and nested_type(column.type) is not None:
+            raise NotSupportedError(
+                f"cast = 'duckdb' does not read {column.type}",
+                position=position,
+                text=text,
+                hint=f"declare {column.name} as VARCHAR or JSON, and cast it in the query",
+            )
 
 
 def _check_names(columns: list[tuple[Column, Position]], text: str) -> None:

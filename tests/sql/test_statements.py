@@ -100,6 +100,7 @@ def test_explain_keeps_the_places_of_the_whole_text() -> None:
             "time with time zone",
         ),
         ("create table x (a int[3]) with (key='x')", NotSupportedError, "int[3]"),
+        ("create table x (b int, a int[]) with (key='x', cast='duckdb')", NotSupportedError, "a"),
         ("create table x (a decimal(39,1)) with (key='x')", NotSupportedError, "decimal(39,1)"),
         ("create table x (a int, A int) with (key='x')", ProgrammingError, "A"),
         ("create table x (_KEY int) with (key='x')", ProgrammingError, "_KEY"),

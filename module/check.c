@@ -314,6 +314,7 @@ bool gears_check_prepare(duckdb_connection connection, duckdb_prepared_statement
 
 bool gears_check_stage(gears_stage *stage, duckdb_prepared_statement parser) {
     if (has_passed(stage->sql)) return true;
+    if (!gears_check_affords(stage->sql)) return fail_with(stage, "it is nested too deeply, or has comments");
     if (!check_text(stage, parser)) return false;
     keep(stage->sql);
     return true;

@@ -17,4 +17,8 @@ bool gears_check_prepare(duckdb_connection connection, duckdb_prepared_statement
  * Runs on: worker threads. Takes: a mutex of its own. GIL: not needed. */
 bool gears_check_stage(gears_stage *stage, duckdb_prepared_statement parser);
 
+/* Whether DuckDB's parser gives up soon on a text that is wrong. Comments and dollar quotes, which no plan has, are not
+ * afforded. Runs on: anywhere, no state. */
+bool gears_check_affords(const char *text);
+
 #endif

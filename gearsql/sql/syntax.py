@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from gearsql.errors import NotSupportedError, Position, ProgrammingError, SqlSyntaxError
+from gearsql.sql.cost import require_affordable
 from gearsql.sql.sandbox import open_sandbox
 from gearsql.sql.tokens import first_word, tokens
 
@@ -46,6 +47,7 @@ class Syntax:
 
 def read_query(text: str) -> Syntax:
     """Parse one SELECT; anything else is a named error at its place. Nothing is bound or run."""
+    require_affordable(text)
     answer = json.loads(_call("json_serialize_sql", text))
     if answer["error"]:
         raise _refusal(text, answer)

@@ -216,6 +216,29 @@ def test_a_text_nested_too_deeply_is_refused(client: redis.Redis, text: str) -> 
         run(client, text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WITH w AS (" * 10,
+        "with w as materialized ((" * 10,
+        "WITH w AS (" * 8 + "SELECT FROM FROM" + ")" * 8 + " SELECT 1",
+        "WITH w AS (" * 4 + "SELECT " + "1, " * 20_000,
+        r"""SELECT E'\'', "''", 1 FROM (""" + "WITH w AS (" * 10,
+        "SELECT 1 -- WITH",
+        "SELECT 1 /* WITH */",
+        "SELECT $$WITH$$",
+    ],
+)
+def test_what_the_parser_would_take_long_for_is_refused_before(client: redis.Redis, text: str) -> None:
+    with pytest.raises(redis.ResponseError, match=r"^GEARSREFUSED .* nested too deeply"):
+        run(client, text)
+
+
+def test_queries_in_with_may_begin_with_with(client: redis.Redis) -> None:
+    run(client, "WITH w AS (" * 6 + "SELECT 1 AS x" + ") FROM w" * 6)
+    run(client, r"""SELECT '-- /* $$ (AS (WITH', "--" FROM (SELECT E'\'--' AS "--")""")
+
+
 def test_many_conditions_pass(client: redis.Redis) -> None:
     run(client, "SELECT count(*) FROM scan_0 WHERE " + " OR ".join(f"age = {i}" for i in range(800)))
     run(client, f"SELECT count(*) FROM scan_0 WHERE age IN ({', '.join(map(str, range(50_000)))})")

@@ -49,6 +49,30 @@ def refused(front: Callable[..., object], text: str) -> Error:
     return error
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WITH w AS (" * 10,
+        "with w as materialized /* a */ ((" * 10,
+        "WITH w AS (" * 8 + "SELECT FROM FROM" + ")" * 8 + " SELECT 1",
+        "WITH w AS (" * 4 + "SELECT " + "1, " * 20_000,
+    ],
+)
+def test_what_the_parser_would_take_long_for_is_refused_before(
+    front: Callable[..., object], text: str
+) -> None:
+    error = refused(front, text)
+    assert isinstance(error, NotSupportedError) and error.hint
+    assert error.position is not None
+    assert text[error.position.start : error.position.end].upper() == "WITH"
+
+
+def test_queries_in_with_may_begin_with_with(front: Callable[..., object]) -> None:
+    front("WITH w AS (" * 6 + "SELECT 1 AS x" + ") FROM w" * 6)
+    many = "".join(f"x{i} AS (SELECT 1), " for i in range(900))
+    front(f"WITH w AS (WITH v AS (SELECT '(' || ')') FROM v), {many} y AS (SELECT 2) FROM w")
+
+
 @pytest.mark.parametrize(("text", "under"), SHAPES.items())
 def test_the_refusal_points_at_the_place(front: Callable[..., object], text: str, under: str) -> None:
     error = refused(front, text)

@@ -138,5 +138,5 @@ def test_the_failing_row_is_found(
 
 def test_a_row_of_values_beyond_sql_is_not_looked_for(play: Any) -> None:
     query = "SELECT pair(a, s) FROM t"
-    assert stages_for_row(play.bound(query), play.plan(query).shard, "pair", [1, {"a": 1}]) == []
+    assert stages_for_row(play.bound(query), play.plan(query).shard, "pair", [2**200, "x"]) == []
     assert stages_for_row(play.bound(query), play.plan(query).shard, "other", [1, "x"]) == []

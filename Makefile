@@ -18,7 +18,7 @@ TESTS ?=
 TOGETHER = tests/sql tests/plan tests/merge tests/oracle tests/write tests/dbapi tests/shard tests/native
 test: $(VENV)/dev
 ifeq ($(TESTS),)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(TOGETHER)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 $(TOGETHER)
 	$(BIN)/python -m pytest tests $(TOGETHER:%=--ignore=%)
 else
 	$(BIN)/python -m pytest $(TESTS)

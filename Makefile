@@ -15,7 +15,7 @@ demo: $(VENV)/demo
 # Run the tests on real servers. One file: make test TESTS=tests/cli
 # Those in TOGETHER have no clocks in them, and share the processors; the others run one after the other.
 TESTS ?=
-TOGETHER = tests/sql tests/plan tests/merge tests/oracle tests/write tests/dbapi tests/shard tests/native
+TOGETHER = tests/sql tests/plan tests/merge tests/oracle tests/write tests/dbapi
 test: $(VENV)/dev
 ifeq ($(TESTS),)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 $(TOGETHER)

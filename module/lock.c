@@ -17,7 +17,8 @@ enum { LOOK_US = 25, MOST_LEAST_US = 300, HAND_OVER_US = 60, HAND_OVER_NAP_US = 
 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 /* Under `turn`. */
-static uint64_t entered, left, next_look;
+static uint64_t entered, left;
+static uint64_t begun, next_look; /* when the slice began */
 static uint64_t least;   /* a turn may last this long although the main thread wants the lock */
 static bool handed_over; /* the last turn ended because it wanted it */
 
@@ -100,22 +101,27 @@ bool gears_lock_enter(RedisModuleCtx *ctx, const atomic_bool *cancelled) {
         return false;
     }
     entered = gears_lock_now();
-    next_look = entered + LOOK_US;
     /* A server that is busy all the time shares evenly: we may keep it waiting as long as it kept us. */
     least = handed_over ? entered - asked : 0;
     if (least > MOST_LEAST_US) least = MOST_LEAST_US;
     handed_over = false;
+    gears_lock_begin_slice();
     return true;
+}
+
+void gears_lock_begin_slice(void) {
+    begun = gears_lock_now();
+    next_look = begun + LOOK_US;
 }
 
 uint64_t gears_lock_held(void) { return gears_lock_now() - entered; }
 
 bool gears_lock_may_stay(void) {
     uint64_t now = gears_lock_now();
-    if (now - entered >= gears_lock_slice_us) return false;
+    if (now - begun >= gears_lock_slice_us) return false;
     if (now < next_look) return true;
     next_look = now + LOOK_US;
-    handed_over = now - entered >= least && wanted();
+    handed_over = now - begun >= least && wanted();
     return !handed_over;
 }
 

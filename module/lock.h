@@ -23,6 +23,9 @@ extern unsigned gears_lock_slice_us, gears_lock_pause_us;
 bool gears_lock_enter(RedisModuleCtx *ctx, const atomic_bool *cancelled);
 void gears_lock_leave(RedisModuleCtx *ctx);
 
+/* The slice begins now, not with the turn: what a turn must ask first (users, slots) may take longer than a slice, and
+ * each turn is to read something. Runs on: worker threads, within a turn. */
+void gears_lock_begin_slice(void);
 /* Whether the turn may go on: its slice is not over, and no client's command waits for the main thread (looked at
  * every 25 µs). Runs on: worker threads, within a turn. */
 bool gears_lock_may_stay(void);

@@ -113,7 +113,7 @@ static void read_names(scan_state *s) {
 /* List the next slot that is to be read and may be; those that may not are left. False: there is none. */
 static bool list_next_slot(scan_state *s) {
     gears_slots *slots = s->stage->slots;
-    for (; s->next_slot < GEARS_SLOT_COUNT && !!gears_lock_may_stay(); s->next_slot++) {
+    for (; s->next_slot < GEARS_SLOT_COUNT && gears_lock_may_stay(); s->next_slot++) {
         if (!gears_slot_set_has(&slots->wanted, s->next_slot)) continue;
         bool ours = s->slots_now.primary && gears_slot_set_has(&s->slots_now.owned, s->next_slot);
         if (ours) s->names = gears_slots_keys(s->ctx, s->next_slot);
@@ -274,6 +274,7 @@ bool gears_scan_close(gears_stage *stage, RedisModuleCtx *ctx) {
 bool gears_scan_take_turn(scan_state *s) {
     if (!gears_lock_enter(s->ctx, &s->stage->cancelled)) return false;
     if (gears_scan_begin_turn(s)) {
+        gears_lock_begin_slice();
         run_turn(s);
         end_scan(s);
         RedisModule_FreeModuleUser(s->user);

@@ -13,13 +13,14 @@ demo: $(VENV)/demo
 	$(BIN)/gearsql demo
 
 # Run the tests on real servers. One file: make test TESTS=tests/cli
-# Those in TOGETHER have no clocks in them, and share the processors; the others run one after the other.
+# Those in ALONE have clocks in them, and run one after the other; the others share the processors.
 TESTS ?=
-TOGETHER = tests/sql tests/plan tests/merge tests/oracle tests/write tests/dbapi
+TOGETHER = $(filter-out $(ALONE) tests/__pycache__/,$(wildcard tests/*/ tests/test_*.py))
+ALONE = tests/faults/ tests/cluster/
 test: $(VENV)/dev
 ifeq ($(TESTS),)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 $(TOGETHER)
-	$(BIN)/python -m pytest tests $(TOGETHER:%=--ignore=%)
+	$(BIN)/python -m pytest $(ALONE)
 else
 	$(BIN)/python -m pytest $(TESTS)
 endif

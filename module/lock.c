@@ -19,8 +19,8 @@ static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 /* Under `turn`. */
 static uint64_t entered, left;
 static uint64_t begun, next_look; /* when the slice began */
-static uint64_t least;   /* a turn may last this long although the main thread wants the lock */
-static bool handed_over; /* the last turn ended because it wanted it */
+static uint64_t least;            /* a turn may last this long although the main thread wants the lock */
+static bool handed_over;          /* the last turn ended because it wanted it */
 
 static int event_loop = -1; /* the main thread's epoll descriptor; -1: not found */
 static atomic_bool stopping;

@@ -23,7 +23,7 @@ static PyThreadState *new_interpreter(void) {
         .use_main_obmalloc = !own,
         .allow_fork = 0,
         .allow_exec = 0,
-        .allow_threads = 1,
+        .allow_threads = own,
         .allow_daemon_threads = 0,
         .check_multi_interp_extensions = own,
         .gil = own ? PyInterpreterConfig_OWN_GIL : PyInterpreterConfig_SHARED_GIL,
@@ -99,6 +99,14 @@ static void end_interpreter(PyThreadState *own, PyThreadState *outer) {
 #endif
 }
 
+/* Below 3.13 all interpreters share C's decimal, and with it the ContextVar of its precision, which remembers whom it told
+ * its value last by the number of a thread that is unique within an interpreter only: a session would compute with the
+ * context of another, also one that is freed. So the thread of each has a number of its own. Holds: `making`. */
+static void make_unique(PyThreadState *state) {
+    static uint64_t sessions;
+    state->id = ++sessions << 32;
+}
+
 /* Takes: main GIL, then the session's. */
 static void *thread_main(void *data) {
     gears_session *session = data;
@@ -107,6 +115,7 @@ static void *thread_main(void *data) {
     if (sub) pthread_mutex_lock(&making);
     PyGILState_STATE held = py_PyGILState_Ensure();
     PyThreadState *outer = py_PyThreadState_Get(), *own = sub ? new_interpreter() : outer;
+    if (sub && own != NULL) make_unique(own);
     if (sub) pthread_mutex_unlock(&making);
     if (own != NULL)
         run_main(session);

@@ -170,6 +170,26 @@ def test_functions_of_one_session_share_its_modules_but_not_their_globals(lone: 
             connection.execute(f"DROP FUNCTION {name}")
 
 
+def test_a_session_has_decimal_contexts_of_its_own(lone: Cluster) -> None:
+    """Below Python 3.13 all interpreters share C's decimal, and ContextVar's memory of who asked last."""
+    source = """
+import decimal
+if digits:
+    decimal.setcontext(decimal.Context(prec=digits))
+return str(decimal.Decimal(1) / 3)
+"""
+    with (
+        gearsql.connect(lone.url, session="few") as few,
+        gearsql.connect(lone.url, session="all") as other,
+    ):
+        define(few, "third(digits BIGINT) RETURNS VARCHAR", source, "VOLATILE", "ISOLATION session")
+        for digits in range(1, 6):
+            for own, asked, given in ((few, digits, digits), (other, 0, 28), (few, 0, digits)):
+                found = value(own, "SELECT third(?) FROM t WHERE n = 1", [asked])
+                assert found == "0." + "3" * given
+        few.execute("DROP FUNCTION third")
+
+
 # ---- how many ------------------------------------------------------------------------------------------
 
 USERS, USES, AT_ONCE = 200, int(os.environ.get("GEARSQL_USES", "600")), 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import itertools
 import json
 import os
 import struct
@@ -23,6 +24,7 @@ SECONDS = 20.0
 _interpreters: Any = importlib.import_module(
     "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
 )
+_serials = itertools.count(1)
 
 
 class HookFailed(Exception):
@@ -166,10 +168,12 @@ def interpreter_session() -> Iterator[Driver]:
     interpreter = (
         _interpreters.create() if sys.version_info >= (3, 13) else _interpreters.create(isolated=True)
     )
+    # As in the module's session_thread.c, below 3.13: contexts entered tell the interpreters' threads apart.
+    apart = f"import contextvars; [contextvars.Context().run(int) for _ in range({1000 * next(_serials)})]"
     code = f"import sys; sys.path = {sys.path!r}\nfrom gearsql.shard import session\nsession.main({address})"
     problems: list[Any] = []
     before = threading.stack_size(16 << 20)
-    thread = threading.Thread(target=lambda: problems.append(_run(interpreter, code)))
+    thread = threading.Thread(target=lambda: problems.append(_run(interpreter, f"{apart}\n{code}")))
     thread.start()
     threading.stack_size(before)
     try:

@@ -62,6 +62,13 @@ static bool grow(gears_names *names) {
     return true;
 }
 
+/* By bits of the hash that choose no place. */
+gears_names *gears_names_part(gears_names *parts, RedisModuleString *name) {
+    size_t length;
+    const char *bytes = RedisModule_StringPtrLen(name, &length);
+    return &parts[hash(bytes, length) >> 56];
+}
+
 gears_name_added gears_names_add(gears_names *names, RedisModuleString *name) {
     size_t length;
     if (names->count * 2 >= names->capacity && !grow(names)) return GEARS_NAME_NO_MEMORY;

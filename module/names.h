@@ -13,6 +13,12 @@ typedef struct gears_names {
 
 typedef enum { GEARS_NAME_NEW, GEARS_NAME_KNOWN, GEARS_NAME_NO_MEMORY } gears_name_added;
 
+/* Sets of very many names are divided into so many parts: so none takes long to grow. */
+enum { GEARS_NAME_PARTS = 256 };
+
+/* The part, of GEARS_NAME_PARTS, that a name belongs to. */
+gears_names *gears_names_part(gears_names *parts, RedisModuleString *name);
+
 gears_name_added gears_names_add(gears_names *names, RedisModuleString *name);
 void gears_names_clear(gears_names *names);
 

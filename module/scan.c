@@ -394,7 +394,7 @@ void gears_scan_free(void *data) {
     while (s->held_count > 0) RedisModule_FreeString(NULL, s->held[--s->held_count]);
     gears_scan_free_names(s);
     gears_repeat_free(&s->repeat);
-    gears_names_clear(&s->known);
+    for (size_t part = 0; part < GEARS_NAME_PARTS; part++) gears_names_clear(&s->known[part]);
     gears_read_free(&s->reader);
     gears_nested_free(&s->room);
     gears_elements_free(&s->waiting);

@@ -1,5 +1,5 @@
 /* What the files of scans share. scan.c is the table function, and makes rows of keys; scan_turn.c finds the keys, in turns
- * at the server lock; scan_snapshot.c has a child find them. */
+ * at the server lock, and scan_slots.c slot by slot; scan_snapshot.c has a child find them. */
 #ifndef GEARS_SCAN_PARTS_H
 #define GEARS_SCAN_PARTS_H
 
@@ -10,7 +10,7 @@
 #include "repeat.h"
 #include "snapshot.h"
 
-enum { MAX_PLACEHOLDERS = 256, MOST_CELLS = 1 << 22 };
+enum { KEYS_PER_LOOK = 8, MAX_PLACEHOLDERS = 256, MOST_CELLS = 1 << 22 };
 
 /* A column that DuckDB wants in this execution, and where its values go in the chunk at hand. */
 typedef struct target {
@@ -44,12 +44,14 @@ typedef struct scan_state {
     unsigned next_slot;
     uint64_t listed_epoch;
     gears_slot_state slots_now;
+    gears_slot_set large; /* slots too large to be listed; at the end RM_Scan `sieves` their keys out of all */
+    bool sieves;
 
     /* Keys may come twice: `repeat` knows which, where slots have tables of their own. Where all keys share one and it
      * may be about to shrink, all names are known. */
     bool repeats, begun, knows;
     gears_repeat repeat;
-    gears_names known;
+    gears_names known[GEARS_NAME_PARTS];
 
     /* Of keys that are no hashes (read.h): the one at hand, and elements of it for which the chunk had no room. */
     bool by_element;
@@ -104,6 +106,15 @@ bool gears_scan_is_done(const scan_state *s);
 bool gears_scan_begin_turn(scan_state *s);
 /* Add the turn's counts to the stage's. */
 void gears_scan_publish(scan_state *s, uint64_t locked);
+
+/* ---- scan_slots.c. Runs on: worker threads, within a turn ------------------------------------------------------ */
+
+/* At a turn's beginning. False: the stage has failed. */
+bool gears_scan_look_at_slots(scan_state *s);
+/* Read listed slots until the turn is over. True: only large ones are left, and RM_Scan is to sieve all keys. */
+bool gears_scan_list_slots(scan_state *s);
+bool gears_scan_is_in_large_slot(const scan_state *s, RedisModuleString *name);
+void gears_scan_fail_moved(scan_state *s, unsigned slot);
 void gears_scan_free_names(scan_state *s);
 
 /* ---- scan_snapshot.c. Runs on: worker threads ----------------------------------------------------------------- */

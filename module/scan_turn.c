@@ -8,8 +8,6 @@
 #include "scan_parts.h"
 #include "shrink.h"
 
-enum { KEYS_PER_LOOK = 8 };
-
 /* ---- keys beyond the chunk ------------------------------------------------------------------------------------ */
 
 static void hold_key(scan_state *s, RedisModuleString *name) {
@@ -28,7 +26,7 @@ static void hold_key(scan_state *s, RedisModuleString *name) {
 }
 
 static bool is_known(scan_state *s, RedisModuleString *name) {
-    gears_name_added added = gears_names_add(&s->known, name);
+    gears_name_added added = gears_names_add(gears_names_part(s->known, name), name);
     if (added == GEARS_NAME_NO_MEMORY) {
         gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
         s->failed = true;
@@ -47,6 +45,7 @@ static bool has_elements(scan_state *s, RedisModuleString *name, RedisModuleKey 
 static void on_key(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *data) {
     scan_state *s = data;
     (void)ctx;
+    if (s->sieves && !gears_scan_is_in_large_slot(s, name)) return;
     s->seen++;
     if (s->failed || (s->repeat.looking && gears_repeat_has(&s->repeat, name))) return;
     if (s->knows && is_known(s, name)) return;
@@ -61,81 +60,6 @@ static void read_held(scan_state *s) {
         if (s->by_element && !gears_lock_may_stay()) return;
         gears_scan_read_named(s, s->held[--s->held_count]);
     }
-}
-
-/* ---- slot by slot --------------------------------------------------------------------------------------------- */
-
-static void fail_moved(scan_state *s, unsigned slot) {
-    gears_slot_set set = {{0}};
-    gears_slot_set_add(&set, slot, slot);
-    char *error = gears_slots_moved(&set);
-    gears_stage_fail(s->stage, "%s", error ? error : "GEARSMOVED");
-    free(error);
-    s->failed = true;
-}
-
-/* A slot that was half read in the turn before must be ours still, and not have been away. */
-static bool look_at_slots(scan_state *s) {
-    gears_slots *slots = s->stage->slots;
-    const char *problem = gears_slots_open(slots, s->ctx);
-    if (problem == NULL && slots->by_slot && !gears_slots_ask(s->ctx, &s->slots_now))
-        problem = "GEARSMOVED the server does not tell its slots";
-    if (problem != NULL) {
-        gears_stage_fail(s->stage, "%s", problem);
-        return false;
-    }
-    bool half_read = s->names != NULL || (slots->by_slot && s->reader.open);
-    if (!half_read || (gears_slot_set_has(&s->slots_now.owned, s->next_slot - 1) &&
-                       s->slots_now.epoch == s->listed_epoch && s->slots_now.primary))
-        return true;
-    fail_moved(s, s->next_slot - 1);
-    return false;
-}
-
-void gears_scan_free_names(scan_state *s) {
-    if (s->names != NULL) RedisModule_FreeCallReply(s->names);
-    s->names = NULL;
-}
-
-static void read_names(scan_state *s) {
-    size_t count = RedisModule_CallReplyLength(s->names);
-    while (s->names_at < count && !gears_scan_is_full(s) && !s->failed && !s->reader.open) {
-        if (s->names_at % KEYS_PER_LOOK == 0 && !gears_lock_may_stay()) return;
-        size_t length = 0;
-        RedisModuleCallReply *element = RedisModule_CallReplyArrayElement(s->names, s->names_at++);
-        const char *bytes = RedisModule_CallReplyStringPtr(element, &length);
-        s->seen++;
-        gears_scan_read_named(s, RedisModule_CreateString(NULL, bytes, length));
-    }
-    if (s->names_at == count) gears_scan_free_names(s);
-}
-
-/* List the next slot that is to be read and may be; those that may not are left. False: there is none. */
-static bool list_next_slot(scan_state *s) {
-    gears_slots *slots = s->stage->slots;
-    for (; s->next_slot < GEARS_SLOT_COUNT && gears_lock_may_stay(); s->next_slot++) {
-        if (!gears_slot_set_has(&slots->wanted, s->next_slot)) continue;
-        bool ours = s->slots_now.primary && gears_slot_set_has(&s->slots_now.owned, s->next_slot);
-        if (ours) s->names = gears_slots_keys(s->ctx, s->next_slot);
-        if (s->names == NULL) {
-            gears_slot_set_add(&slots->left, s->next_slot, s->next_slot);
-            continue;
-        }
-        s->next_slot++;
-        s->names_at = 0;
-        s->listed_epoch = s->slots_now.epoch;
-        return true;
-    }
-    return false;
-}
-
-static void run_turn_by_slot(scan_state *s) {
-    while (!gears_scan_is_full(s) && !s->failed && !s->reader.open) {
-        if (s->names == NULL && !list_next_slot(s)) break;
-        read_names(s);
-        if (s->names != NULL) break;
-    }
-    s->exhausted = s->names == NULL && s->next_slot == GEARS_SLOT_COUNT && !s->reader.open;
 }
 
 /* ---- turns at the lock ---------------------------------------------------------------------------------------- */
@@ -185,7 +109,7 @@ bool gears_scan_begin_turn(scan_state *s) {
     RedisModule_SelectDb(s->ctx, s->stage->database);
     s->now_ms = wall_clock_ms();
     atomic_store_explicit(&s->stage->keys_total, RedisModule_DbSize(s->ctx), memory_order_relaxed);
-    return s->stage->slots == NULL || look_at_slots(s);
+    return s->stage->slots == NULL || gears_scan_look_at_slots(s);
 }
 
 /* RM_Scan until the chunk is full or the time is up, and then until a slot begins, unless that takes as long again. */
@@ -217,14 +141,11 @@ static bool trust_table(scan_state *s) {
 static void run_turn(scan_state *s) {
     if (s->reader.open) gears_scan_read_open(s);
     if (s->reader.open || s->failed) return;
-    if (s->stage->slots != NULL && s->stage->slots->by_slot) {
-        run_turn_by_slot(s);
-        return;
-    }
-    s->repeats = (s->stage->slots != NULL || s->stage->only != NULL) && gears_repeat_applies();
+    if (s->stage->slots != NULL && s->stage->slots->by_slot && !gears_scan_list_slots(s)) return;
+    s->repeats = (s->stage->slots != NULL || s->stage->only != NULL) && gears_repeat_applies() && !s->knows;
     if (s->repeats && !gears_repeat_begin(&s->repeat, s->ctx)) {
         gears_slots_distrust();
-        fail_moved(s, s->repeat.slot);
+        gears_scan_fail_moved(s, s->repeat.slot);
         return;
     }
     if (!trust_table(s)) return;

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import redis
 from redis.crc import key_slot
 
 from gearsql.embedded import Cluster
-from tests.module.raw import Scan, connect, execute_words, stats_of
+from tests.module.raw import KEY, Scan, connect, execute_words, stats_of
 from tests.servers import SERVERS, binary
 
 ROWS = 20_000
@@ -87,3 +89,69 @@ def test_slots_that_are_none_are_refused(first: redis.Redis, slots: tuple[str, .
 def test_a_stage_without_slots_counts_all_keys(first: redis.Redis) -> None:
     _, _, told = first.execute_command(*execute_words("SELECT count(*) FROM scan_0", SCAN))
     assert stats_of(told)["rows_scanned"] == expected([(0, 8191)])
+
+
+LARGE_SLOT, LARGE_ROWS = key_slot(b"{large}"), 12_000
+
+
+@pytest.fixture
+def large(shards: Cluster) -> Iterator[redis.Redis]:
+    """The shard with a slot of more keys than are listed at once."""
+    with connect(shards, LARGE_SLOT // 8192) as client:
+        with client.pipeline(transaction=False) as pipe:
+            for number in range(LARGE_ROWS):
+                pipe.hset(f"{{large}}:{number}", mapping={"pad": "x" * 50})
+            pipe.execute()
+        yield client
+        client.execute_command("CLUSTER", "SETSLOT", LARGE_SLOT, "STABLE")
+        client.eval("for _, key in ipairs(KEYS) do redis.call('UNLINK', key) end", LARGE_ROWS, *large_keys())
+
+
+def large_keys() -> list[str]:
+    return [f"{{large}}:{number}" for number in range(LARGE_ROWS)]
+
+
+def read_large(large: redis.Redis, between: Sequence[Any] = ()) -> tuple[list[str], str]:
+    """Return the keys that are read slot by slot, and the slots left; `between` comes after a frame."""
+    half = LARGE_SLOT // 8192 * 8192
+    scan = Scan(glob="*large}:*", columns=(KEY, ("pad", "VARCHAR", "fpad")))
+    words = execute_words("SELECT _key, repeat(pad, 10) AS pad FROM scan_0", scan, stage="large")
+    words = [*words[:6], "SLOTS", 1, half, half + 8190, *words[6:]]
+    frame, more, told = large.execute_command(*words)
+    frames = [frame]
+    if between:
+        assert more
+        large.execute_command(*between)
+    while more:
+        frame, more, told = large.execute_command("GEARSQL.FETCH", "large")
+        frames.append(frame)
+    table = pa.ipc.open_stream(io.BytesIO(b"".join(frames))).read_all()
+    return table.column("_key").to_pylist(), stats_of(told)["slots_left"].decode()
+
+
+def test_the_keys_of_a_large_slot_count_once(large: redis.Redis) -> None:
+    keys, left = read_large(large)
+    assert sorted(keys) == sorted(large_keys()) and left == ""
+
+
+def test_a_large_slot_that_shrinks_meanwhile_counts_once(large: redis.Redis) -> None:
+    gone = large_keys()[100:]
+    script = "for _, key in ipairs(KEYS) do redis.call('UNLINK', key) end"
+    keys, left = read_large(large, ("EVAL", script, len(gone), *gone))
+    assert left == "" and set(large_keys()[:100]) <= set(keys) <= set(large_keys())
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_large_slot_that_moves_is_left_or_named(shards: Cluster, large: redis.Redis, when: str) -> None:
+    with connect(shards, 1 - LARGE_SLOT // 8192) as other:
+        moves = (
+            *("CLUSTER", "SETSLOT", LARGE_SLOT, "MIGRATING"),
+            other.execute_command("CLUSTER", "MYID"),
+        )
+    if when == "before":
+        large.execute_command(*moves)
+        assert read_large(large) == ([], str(LARGE_SLOT))
+    else:
+        with pytest.raises(redis.ResponseError, match=f"GEARSMOVED {LARGE_SLOT}"):
+            read_large(large, moves)

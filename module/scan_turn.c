@@ -157,6 +157,8 @@ static void run_turn(scan_state *s) {
 
 void gears_scan_publish(scan_state *s, uint64_t locked) {
     atomic_fetch_add_explicit(&s->stage->locked_us, locked, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->stage->slices, locked > 0, memory_order_relaxed);
+    if (locked > s->stage->longest_us) s->stage->longest_us = locked;
     atomic_fetch_add_explicit(&s->stage->keys_seen, s->seen, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->stage->keys_skipped, s->skipped, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->stage->keys_withheld, s->withheld, memory_order_relaxed);

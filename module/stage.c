@@ -282,6 +282,8 @@ static const struct {
     {"misfits", offsetof(gears_stage, misfits)},
     {"scan_us", offsetof(gears_stage, scan_us)},
     {"locked_us", offsetof(gears_stage, locked_us)},
+    {"slices", offsetof(gears_stage, slices)},
+    {"longest_us", offsetof(gears_stage, longest_us)},
     {"hook_nulls", offsetof(gears_stage, hook_nulls)},
     {"hook_us", offsetof(gears_stage, hook_us)},
     {"keys_withheld", offsetof(gears_stage, keys_withheld)},

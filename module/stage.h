@@ -127,7 +127,8 @@ typedef struct gears_stage {
 
     atomic_bool cancelled;
     _Atomic uint64_t rows_scanned, keys_seen, keys_total, keys_skipped, misfits, scan_us, locked_us;
-    _Atomic uint64_t keys_withheld; /* that the user may not read */
+    _Atomic uint64_t slices, longest_us; /* turns at the server's lock, and how long the longest was */
+    _Atomic uint64_t keys_withheld;      /* that the user may not read */
     _Atomic uint64_t rows_shipped, bytes_shipped;
     _Atomic uint64_t queued_us;           /* until a worker took it */
     _Atomic uint64_t pause_us;            /* for which a snapshot's fork held up the server */

@@ -33,13 +33,29 @@ class Measured:
         yield f"total    {_ms(1e6 * (ended - self.began))} ms, {_count(rows, 'row')}"
 
 
-_HEAD = ("shard", "keys", "rows", "shipped", "bytes", "queued ms", "scan ms", "locked ms", "stage ms", "mode")
+_HEAD = (
+    *(
+        "shard",
+        "keys",
+        "rows",
+        "shipped",
+        "bytes",
+        "queued ms",
+        "scan ms",
+        "locked ms",
+        "slices",
+        "longest ms",
+    ),
+    *("stage ms", "mode"),
+)
 
 
 def _cells(shard: ShardStats) -> tuple[str, ...]:
     counts = (shard.keys_seen, shard.rows_scanned, shard.rows_shipped, shard.bytes_shipped)
-    times = (shard.queued_us, shard.scan_us, shard.locked_us, shard.stage_us)
-    return (shard.shard, *(f"{count:,}" for count in counts), *map(_ms, times), shard.mode or "portable")
+    times = (shard.queued_us, shard.scan_us, shard.locked_us)
+    slices = (f"{shard.slices:,}", _ms(shard.longest_us))
+    name, mode = shard.shard, shard.mode or "portable"
+    return (name, *(f"{count:,}" for count in counts), *map(_ms, times), *slices, _ms(shard.stage_us), mode)
 
 
 def _grid(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

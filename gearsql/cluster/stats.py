@@ -14,7 +14,8 @@ class ShardStats:
     """One shard's part; a stage that asks it several times (slots that moved) adds up.
 
     `rows_shipped` and `bytes_shipped` are counted here, as they come; the rest is what the shard tells.
-    `locked_us` is the time that its main thread could not work, `stage_us` the whole of the stage
+    `locked_us` is the time that its main thread could not work, in so many `slices`; the longest took
+    `longest_us`. `stage_us` is the whole of the stage
     there, `queued_us` its wait for a worker.
     """
 
@@ -28,6 +29,8 @@ class ShardStats:
     bytes_shipped: int = 0
     scan_us: int = 0
     locked_us: int = 0
+    slices: int = 0
+    longest_us: int = 0
     pause_us: int = 0
     stage_us: int = 0
     queued_us: int = 0
@@ -43,6 +46,8 @@ class ShardStats:
                 continue
             if known.type == "str":
                 setattr(self, known.name, text(told[known.name]))
+            elif known.name == "longest_us":
+                self.longest_us = max(self.longest_us, int(told[known.name]))
             else:
                 setattr(self, known.name, getattr(self, known.name) + int(told[known.name]))
 

@@ -43,11 +43,12 @@ def test_every_shard_is_shown_with_what_it_did(three_shards: Cluster) -> None:
     told = [shown(lines, port) for port in three_shards.ports]
     assert sum(int(cells[2].replace(",", "")) for cells in told) == ROWS
     assert [cells[3] for cells in told] == ["3"] * 3
-    for _, keys, read, _, shipped, queued, scan, locked, stage, mode in told:
+    for _, keys, read, _, shipped, queued, scan, locked, slices, longest, stage, mode in told:
         assert int(keys.replace(",", "")) >= int(read.replace(",", ""))
         assert int(shipped.replace(",", "")) > 100
         assert float(queued) >= 0
-        assert float(stage) >= float(scan) >= float(locked) >= 0
+        assert float(stage) >= float(scan) >= float(locked) >= float(longest) >= 0
+        assert int(slices) > 0
         assert mode == "sliced"
     text = "\n".join(lines)
     assert re.search(

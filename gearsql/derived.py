@@ -18,9 +18,18 @@ from gearsql.sql.ddl_view import expanded
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse_query
 from gearsql.sql.splice import Spliced
-from gearsql.sql.statements import AnyQuery, CreateView, DropView, Explain, Statement, Summarize
+from gearsql.sql.statements import (
+    AnyQuery,
+    CreateView,
+    DescribeQuery,
+    DropView,
+    Explain,
+    Statement,
+    Summarize,
+)
 
 MOST_TEXT = 1_000_000
+_DESCRIBED = ("column_name", "column_type", "source")
 
 Run = Callable[[Statement, Parameters, Progress | None, ScanMode], Answer]
 Columns = Callable[[AnyQuery, Parameters], tuple[ResultColumn, ...]]
@@ -74,8 +83,18 @@ class Derived:
         """List a view's columns."""
         columns = self._columns_of(parse_query(view.text, view.text), None)
         names = [*view.columns, *(column.name for column in columns[len(view.columns) :])]
-        rows = [(name, column.type, "view") for name, column in zip(names, columns, strict=True)]
-        return listing(("column_name", "column_type", "source"), rows)
+        return listing(
+            _DESCRIBED, [(n, column.type, "view") for n, column in zip(names, columns, strict=True)]
+        )
+
+    def describe_query(self, statement: DescribeQuery, parameters: Parameters) -> Answer:
+        """List a query's columns."""
+        try:
+            columns = self._columns_of(statement.query, parameters)
+        except Error as error:
+            error.text = statement.text
+            raise
+        return listing(_DESCRIBED, [(column.name, column.type, "query") for column in columns])
 
     def summarize(
         self, statement: Summarize, parameters: Parameters, progress: Progress | None, mode: ScanMode

@@ -67,6 +67,7 @@ from gearsql.sql.statements import (
     CreateView,
     Delete,
     Describe,
+    DescribeQuery,
     DropView,
     Explain,
     Insert,
@@ -262,6 +263,8 @@ class Engine:
                 return listing(("plan",), [(line,) for line in lines])
             case Summarize():
                 return self._derived.summarize(statement, parameters, progress, mode)
+            case DescribeQuery():
+                return self._derived.describe_query(statement, parameters)
             case CreateView() | DropView():
                 self._derived.declare_view(statement, mode)
                 return Answer()

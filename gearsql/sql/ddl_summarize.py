@@ -23,6 +23,8 @@ COLUMNS = (
     ResultColumn("count", "BIGINT"),
     ResultColumn("null_percentage", "DECIMAL(9,2)"),
 )
+QUERIES = ("SELECT", "FROM", "WITH", "VALUES", "(")
+"""A query begins so."""
 OF_A_COLUMN = len(COLUMNS) - 2
 
 _NUMBERS = (
@@ -39,7 +41,7 @@ def parse_summarize(text: str, read: Read) -> Summarize:
     require_syntax(text)
     words = Words(text)
     words.expect("SUMMARIZE")
-    if any(words.sees(word) for word in ("SELECT", "FROM", "WITH", "VALUES", "(")):
+    if any(words.sees(word) for word in QUERIES):
         span = words.span_until()
         return Summarize(text, span, read(text, blanked(text, span)))
     _, place = words.name("a table")

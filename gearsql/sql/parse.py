@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from gearsql.catalog.names import table_key
 from gearsql.errors import Error, Position, SqlSyntaxError
@@ -10,15 +11,15 @@ from gearsql.sql.blocks import is_block
 from gearsql.sql.clock import find_clocks
 from gearsql.sql.ddl import parse_ddl
 from gearsql.sql.ddl_copy import parse_copy
-from gearsql.sql.ddl_summarize import parse_summarize
+from gearsql.sql.ddl_summarize import QUERIES, parse_summarize
 from gearsql.sql.ddl_view import is_view_statement, parse_view
 from gearsql.sql.ddl_write import WRITES, parse_write
 from gearsql.sql.hooks import called_names
 from gearsql.sql.shape import check_shape
 from gearsql.sql.sources import name_position, source
-from gearsql.sql.statements import AnyQuery, Explain, Query, Source, Statement, WideQuery
+from gearsql.sql.statements import AnyQuery, DescribeQuery, Explain, Query, Source, Statement, WideQuery
 from gearsql.sql.syntax import read_query
-from gearsql.sql.tokens import first_word, tokens
+from gearsql.sql.tokens import Token, first_word, tokens
 from gearsql.sql.wide import references
 
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
@@ -35,7 +36,8 @@ def parse(text: str) -> Statement:
     if word in _OWN and is_view_statement(text):
         return parse_view(text, parse_query)
     if word in _OWN:
-        return parse_ddl(text)
+        described = _after_describe(text)
+        return DescribeQuery(text, parse_query(text, described)) if described else parse_ddl(text)
     if word == "SUMMARIZE":
         return parse_summarize(text, parse_query)
     if word == "COPY":
@@ -59,9 +61,20 @@ def _after_explain(text: str) -> tuple[str, bool]:
     """Blank EXPLAIN [ANALYZE] out, so that all positions stay; returns whether ANALYZE is there."""
     words = tokens(text)[:2]
     analyze = len(words) == 2 and words[1].text.upper() == "ANALYZE"
-    for word in words if analyze else words[:1]:
+    return _without(text, words if analyze else words[:1]), analyze
+
+
+def _after_describe(text: str) -> str | None:
+    """Blank DESCRIBE out before a query; None: it is not before one."""
+    word, *after = tokens(text)[:2]
+    describes = word.text.upper() in ("DESCRIBE", "DESC") and after and after[0].text.upper() in QUERIES
+    return _without(text, [word]) if describes else None
+
+
+def _without(text: str, words: Sequence[Token]) -> str:
+    for word in words:
         text = text[: word.position.start] + " " * len(word.text) + text[word.position.end :]
-    return text, analyze
+    return text
 
 
 def parse_query(text: str, query: str) -> AnyQuery:

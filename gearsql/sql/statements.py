@@ -278,10 +278,25 @@ class Summarize:
     query: AnyQuery | None
 
 
+@dataclass(frozen=True)
+class DescribeQuery:
+    """DESCRIBE query."""
+
+    text: str
+    query: AnyQuery
+
+
 ViewStatement = CreateView | DropView
 WriteStatement = Insert | Update | Delete | Copy
 TableStatement = CreateTable | DropTable | ShowTables | Describe
 FunctionStatement = CreateFunction | DropFunction | ShowFunctions | DescribeFunction
 Statement = (
-    TableStatement | FunctionStatement | ViewStatement | Summarize | WriteStatement | AnyQuery | Explain
+    TableStatement
+    | FunctionStatement
+    | ViewStatement
+    | Summarize
+    | DescribeQuery
+    | WriteStatement
+    | AnyQuery
+    | Explain
 )

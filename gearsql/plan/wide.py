@@ -51,16 +51,20 @@ def _may_travel(bound: WideBound) -> bool:
 
 
 def _on_shard(bound: WideBound) -> str:
-    """The query over scan_0, scan_1, …: what it reads twice is read once, and kept."""
+    """The query over scan_0, scan_1, …: what it reads twice is read once, and kept.
+
+    Where a name in the query may hide these, its scans have the names that are free in it.
+    """
     tree = read_query(bound.text).select
     names = {scan.name: f"scan_{index}" for index, scan in enumerate(bound.scans)}
     found = [reference for reference in references(tree) if reference["table_name"] in names]
     used = [reference["table_name"] for reference in found]
-    kept = {name: f"{name}_rows" for name in names if used.count(name) > 1}
+    twice = {name for name in names if used.count(name) > 1}
+    kept = {name: f"{name}_rows" for name, scan in names.items() if name in twice or name != scan}
     for reference in found:
         name = reference["table_name"]
         _rename(reference, kept.get(name, names[name]))
-    ctes = [_cte(rows, names[name]) for name, rows in kept.items()]
+    ctes = [_cte(rows, "" if name in twice else "NOT ", names[name]) for name, rows in kept.items()]
     tree["cte_map"]["map"] = [*ctes, *tree["cte_map"]["map"]]
     return write_query(tree)
 
@@ -69,6 +73,6 @@ def _rename(reference: Node, name: str) -> None:
     reference.update({"table_name": name, "qualified_name": {"path": [name]}})
 
 
-def _cte(name: str, scan: str) -> Any:
-    text = f"WITH {name} AS MATERIALIZED (FROM {scan}) FROM {name}"
+def _cte(name: str, negated: str, scan: str) -> Any:
+    text = f"WITH {name} AS {negated}MATERIALIZED (FROM {scan}) FROM {name}"
     return read_query(text).select["cte_map"]["map"][0]

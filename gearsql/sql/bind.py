@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from gearsql.catalog.function import Known
 from gearsql.catalog.names import fold, table_key
-from gearsql.catalog.table import Column, Table
+from gearsql.catalog.table import KEY_COLUMN, Column, Table
 from gearsql.errors import Error, InternalError, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.bound import BoundQuery, Part, ResultColumn, WideBound, WideScan
 from gearsql.sql.clock import clock_edits, find_clocks, names_given
@@ -209,6 +209,8 @@ class Binder:
                 break
         else:
             raise InternalError(f"the query over its tables is another one: {merged}")
+        if not spread and not self._binds_on(tree, form, ours, given):
+            given = visible
         scans = tuple(WideScan(name, originals[name], tuple(sorted(given[name]))) for name in ours)
         parts = tuple(taking.parts)
         joins = JoinTaking(self._connection, parts, prefix)
@@ -224,6 +226,21 @@ class Binder:
         """The columns that a text reads of each table; `otherwise` is taken if DuckDB has no plan to tell."""
         found = plan_of(self._connection, text, pruned=pruned).reads_of()
         return otherwise if found is None else {name: found.get(name, set()) for name in otherwise}
+
+    def _binds_on(
+        self, tree: Node, form: str, tables: Mapping[str, Table], given: Mapping[str, set[str]]
+    ) -> bool:
+        """Whether a text binds on tables of the given columns; DuckDB's plan lacks those of NULL || x."""
+        if all(_mentioned(tree, table) <= given[name] for name, table in tables.items()):
+            return True
+        for name, table in tables.items():
+            columns = tuple(column for column in table.columns if column.name in given[name])
+            self._create(replace(table, columns=columns), keyed=KEY_COLUMN.name in given[name])
+        try:
+            self._connection.sql(form)
+        except duckdb.Error:
+            return False
+        return True
 
     def _gives(self, text: str, parts: Sequence[Part], hooks: Hooks, columns: Sequence[ResultColumn]) -> bool:
         """Whether a text over parts binds to columns of the same types."""
@@ -388,7 +405,7 @@ def _mentioned(select: Node, table: Table) -> set[str]:
 
 
 def _written_names(before: Syntax, after: Syntax, aggregates: frozenset[str]) -> dict[int, str]:
-    """DuckDB names an item without alias by its text: with $1, not its value, and with users' aggregates."""
+    """DuckDB names an item without alias by its text: with $1, not its value, and the user's names."""
     items, written = _items(before.select), _items(after.select)
     users = aggregates - known_functions().aggregates
     names = {
@@ -401,7 +418,7 @@ def _written_names(before: Syntax, after: Syntax, aggregates: frozenset[str]) ->
     return names | {
         index: write_expression(item)
         for index, item in enumerate(items)
-        if not item["alias"] and _becomes_constant(item)
+        if not item["alias"] and _is_rewritten(item)
     }
 
 
@@ -413,5 +430,7 @@ def _items(node: Node) -> list[Node]:
     return found
 
 
-def _becomes_constant(item: Node) -> bool:
-    return any(True for _ in find_parameters(item)) or any(True for _ in find_clocks(item, ()))
+def _is_rewritten(item: Node) -> bool:
+    """Whether there is a constant in its place by now, or one of our tables in a subquery."""
+    changes = (find_parameters(item), find_clocks(item, ()), references(item))
+    return any(True for found in changes for _ in found)

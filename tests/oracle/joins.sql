@@ -91,3 +91,11 @@ SELECT 1 + 1 AS two, [x * 2 FOR x IN [1, 2]] AS doubled
 FROM airlines SELECT carrier WHERE carrier > 'U' ORDER BY carrier LIMIT 40%
 
 SELECT carrier, (SELECT min(1.5) FROM airports o WHERE o.faa = a.carrier) - NULL AS nothing FROM airlines a ORDER BY carrier
+
+-- a column that only NULL || it names: DuckDB's plan does not read it
+SELECT (SELECT max(name) || NULL FROM airlines) AS nothing, count(*) FROM planes;
+
+-- a CTE with the name of a scan
+WITH scan_0 AS (SELECT carrier, name FROM airlines WHERE carrier < 'B'), scan_1_rows AS (FROM scan_0)
+SELECT s.carrier, count(*), (SELECT count(*) FROM airports), (SELECT min(name) FROM scan_1_rows)
+FROM flights f JOIN scan_0 s USING (carrier) JOIN airports a ON a.faa = f.dest GROUP BY 1;

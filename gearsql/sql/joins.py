@@ -85,9 +85,11 @@ class JoinTaking:
         named = [*_names(bare), *(name for entry in ctes for name in _names(entry))]
         rows = {part.name for part in self.given if part.rows}
         stays = [part for part in _staying(select["from_table"], rows) if named.count(part) == 1]
+        if not stays or not _reduces(bare):
+            return None
         name = f"{self.prefix}join_{len(self.joins)}"
         block = {**bare, "from_table": read_query(f"FROM {name}").select["from_table"], "where_clause": None}
-        if not stays or not is_block(block) or not _reduces(bare):
+        if not is_block(block):
             return None
         if any(calls(node, VOLATILE) or "recurring" in str(node) for node in (bare, *ctes)):
             return None

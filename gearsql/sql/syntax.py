@@ -47,8 +47,7 @@ class Syntax:
 
 def read_query(text: str) -> Syntax:
     """Parse one SELECT; anything else is a named error at its place. Nothing is bound or run."""
-    require_affordable(text)
-    answer = json.loads(_call("json_serialize_sql", text))
+    answer = json.loads(_serialized(text))
     if answer["error"]:
         raise _refusal(text, answer)
     statements = answer["statements"]
@@ -70,13 +69,16 @@ def write_expression(expression: Node) -> str:
     return write_query(select).removeprefix("SELECT ")
 
 
-def children(node: Any) -> Iterator[Node]:
+def children(node: Any) -> list[Node]:
     """The nearest dicts under a node."""
-    for value in node.values() if isinstance(node, dict) else node:
-        if isinstance(value, dict):
-            yield value
-        elif isinstance(value, list):
-            yield from children(value)
+    found = []
+    for value in node.values() if type(node) is dict else node:
+        kind = type(value)
+        if kind is dict:
+            found.append(value)
+        elif kind is list and value:
+            found += children(value)
+    return found
 
 
 def byte_to_character(text: str, byte: int) -> int:
@@ -95,6 +97,13 @@ def _spans(node: Any) -> Iterator[tuple[int, int]]:
 @functools.cache
 def _parser() -> duckdb.DuckDBPyConnection:
     return open_sandbox()
+
+
+@functools.lru_cache(256)
+def _serialized(text: str) -> str:
+    """DuckDB's answer to a text; a query's parts are read again and again while it is planned."""
+    require_affordable(text)
+    return _call("json_serialize_sql", text)
 
 
 def _call(function: str, argument: str) -> str:

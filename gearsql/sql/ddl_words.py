@@ -35,7 +35,7 @@ class Words:
         self.text = text
         self._tokens = tokens(text)
         while self._tokens and self._tokens[-1].text == ";":
-            self._tokens.pop()
+            self._tokens = self._tokens[:-1]
         self._at = 0
 
     def sees(self, *words: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import duckdb
@@ -20,7 +21,8 @@ class Token:
     keyword: bool
 
 
-def tokens(text: str) -> list[Token]:
+@lru_cache(maxsize=4)  # planning splits one text again and again
+def tokens(text: str) -> tuple[Token, ...]:
     """Split a text; what DuckDB cannot split has no tokens after that place."""
     raw, ascii_ = text.encode(), text.isascii()
     found = [(start, kind) for start, kind in duckdb.tokenize(text)]
@@ -33,7 +35,7 @@ def tokens(text: str) -> list[Token]:
         first = start if ascii_ else len(raw[:start].decode())
         word = kind in (duckdb.token_type.keyword, duckdb.token_type.identifier)
         result.append(Token(piece, Position(first, first + len(piece)), word))
-    return result
+    return tuple(result)
 
 
 def first_word(text: str) -> Token:

@@ -22,6 +22,7 @@ from gearsql.sql.tokens import first_word, tokens
 Node = dict[str, Any]
 
 _NOWHERE = 2**64 - 1  # DuckDB's location of a node that no text stands for
+_KEPT_TEXT = 4_000  # characters; a tree takes some hundred bytes for each
 _parser_lock = threading.Lock()
 
 
@@ -47,7 +48,8 @@ class Syntax:
 
 def read_query(text: str) -> Syntax:
     """Parse one SELECT; anything else is a named error at its place. Nothing is bound or run."""
-    answer = json.loads(_serialized(text))
+    serialize = _kept if len(text) <= _KEPT_TEXT else _serialized
+    answer = json.loads(serialize(text))
     if answer["error"]:
         raise _refusal(text, answer)
     statements = answer["statements"]
@@ -99,11 +101,15 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return open_sandbox()
 
 
-@functools.lru_cache(256)
 def _serialized(text: str) -> str:
-    """DuckDB's answer to a text; a query's parts are read again and again while it is planned."""
     require_affordable(text)
     return _call("json_serialize_sql", text)
+
+
+@functools.lru_cache(256)
+def _kept(text: str) -> str:
+    """As _serialized: a query's parts are read again and again while it is planned."""
+    return _serialized(text)
 
 
 def _call(function: str, argument: str) -> str:

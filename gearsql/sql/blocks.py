@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gearsql.sql.functions import VOLATILE
-from gearsql.sql.sources import explodes
+from gearsql.sql.hooks import explodes
 from gearsql.sql.syntax import Node, children
 
 _SELECT_PARTS = {
@@ -88,7 +88,8 @@ def _is_rows_join(join: Node) -> bool:
 
 def _is_rows(source: Node) -> bool:
     return (
-        explodes(source)
+        source["type"] == "TABLE_FUNCTION"
+        and explodes(source)
         and source["with_ordinality"] == "WITHOUT_ORDINALITY"
         and all(_is_expression(argument) for argument in expressions(source["function"]))
     )

@@ -46,6 +46,12 @@ def is_foreign(call: Node) -> bool:
     return not call["is_operator"] and name not in functions.allowed and name not in functions.refused
 
 
+def explodes(node: Node) -> bool:
+    """Whether a TABLE_FUNCTION in FROM is one that DuckDB does not know."""
+    name = node["function"]["function_name"].lower()
+    return name not in known_functions().tables and is_foreign(node["function"])
+
+
 def require(syntax: Syntax, hooks: Mapping[str, Known], near: Near | None = None) -> Hooks:
     """The functions that a query calls, of those that were found; each stands where its kind may.
 
@@ -128,7 +134,7 @@ def _calls(syntax: Syntax, node: Any) -> Iterator[tuple[Node, Position | None]]:
     """Foreign calls with their places; a table function has its place on its reference."""
     for child in children(node):
         if child.get("type") == "TABLE_FUNCTION":
-            if is_foreign(child["function"]):
+            if explodes(child):
                 yield {**child["function"], "in_from": True}, syntax.position(child)
             yield from _calls(syntax, child["function"])
             continue

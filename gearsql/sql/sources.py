@@ -15,8 +15,7 @@ from gearsql.catalog.names import fold
 from gearsql.catalog.table import KEY_COLUMN, Glob, Table
 from gearsql.errors import NotSupportedError, Position, ProgrammingError
 from gearsql.sql.calls import find_calls
-from gearsql.sql.functions import known_functions
-from gearsql.sql.hooks import is_foreign
+from gearsql.sql.hooks import explodes
 from gearsql.sql.splice import Edit
 from gearsql.sql.syntax import Node, Syntax, children
 from gearsql.sql.tokens import first_word
@@ -84,14 +83,6 @@ def references(select: Node) -> Iterator[tuple[Node, bool]]:
     elif node["type"] == "JOIN":
         yield from references({"from_table": node["left"]})
         yield node["right"], node["join_type"] == "LEFT"
-
-
-def explodes(node: Node) -> bool:
-    """Whether a reference is a table function that DuckDB does not know."""
-    if node["type"] != "TABLE_FUNCTION":
-        return False
-    name = node["function"]["function_name"].lower()
-    return name not in known_functions().tables and is_foreign(node["function"])
 
 
 def relations(syntax: Syntax, table: Table, hooks: Mapping[str, Known]) -> tuple[Relation, ...]:

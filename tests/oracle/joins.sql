@@ -99,3 +99,7 @@ SELECT (SELECT max(name) || NULL FROM airlines) AS nothing, count(*) FROM planes
 WITH scan_0 AS (SELECT carrier, name FROM airlines WHERE carrier < 'B'), scan_1_rows AS (FROM scan_0)
 SELECT s.carrier, count(*), (SELECT count(*) FROM airports), (SELECT min(name) FROM scan_1_rows)
 FROM flights f JOIN scan_0 s USING (carrier) JOIN airports a ON a.faa = f.dest GROUP BY 1;
+
+SELECT a.carrier, e.key, e.value, e.type FROM airlines a, json_each(json_object('c', a.carrier, 'n', length(a.name))) e ORDER BY ALL
+
+SELECT p.engines, count(*), max(e.fullkey) FROM planes p JOIN json_tree(json_array(p.engines, {'s': p.seats})) e ON true WHERE e.atom IS NOT NULL GROUP BY 1

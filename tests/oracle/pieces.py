@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -104,98 +105,93 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class World:
-    """A table `t` with a column n = 0, 1, … that is never NULL, and queries over it."""
+    """A table `t` with a column n = 0, 1, … that is never NULL, and what its queries are made of."""
 
     columns: dict[str, str]
     rows: Sequence[Row]
-    queries: Sequence[str]
+    seed: int
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Draw a schema, rows and some queries."""
+    """Draw a schema and rows."""
     types = draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=4))
     columns = {f"c{i}": type_ for i, type_ in enumerate(types)}
     row = st.tuples(*(st.none() | VALUES[type_] for type_ in types))
     rows = draw(st.lists(row, max_size=MOST_ROWS))
-    return World({"n": "BIGINT", **columns}, rows, draw(st.lists(queries(columns), min_size=4, max_size=8)))
+    return World({"n": "BIGINT", **columns}, rows, draw(st.integers(0, 2**32)))
 
 
-def queries(columns: dict[str, str]) -> st.SearchStrategy[str]:
-    return st.one_of(plain(columns), distinct(columns), whole(columns), grouped(columns), grouped(columns))
+def query(world: World, number: int) -> str:
+    """Write one of a world's queries."""
+    return Writer(Random(f"{world.seed} {number}"), world.columns).query()
 
 
-@st.composite
-def plain(draw: st.DrawFn, columns: dict[str, str]) -> str:
-    """Rows, perhaps the first ones in their order."""
-    items = draw(st.lists(expressions(columns), min_size=1, max_size=3))
-    order = draw(orders(columns))
-    return f"SELECT {', '.join(items)} FROM t{draw(wheres(columns))}{order}"
+@dataclass
+class Writer:
+    """Writes one query over `t`."""
 
+    random: Random
+    columns: dict[str, str]
 
-@st.composite
-def distinct(draw: st.DrawFn, columns: dict[str, str]) -> str:
-    items = draw(st.lists(expressions(columns), min_size=1, max_size=2))
-    return f"SELECT DISTINCT {', '.join(items)} FROM t{draw(wheres(columns))}"
+    def query(self) -> str:
+        return self.random.choice([self.plain, self.distinct, self.whole, self.grouped, self.grouped])()
 
+    def plain(self) -> str:
+        """Rows, perhaps the first ones in their order."""
+        return f"SELECT {', '.join(self.some(self.value, 3))} FROM t{self.where()}{self.order()}"
 
-@st.composite
-def whole(draw: st.DrawFn, columns: dict[str, str]) -> str:
-    """Aggregates of all rows."""
-    items = draw(st.lists(aggregates(columns), min_size=1, max_size=4))
-    return f"SELECT {', '.join(items)} FROM t{draw(wheres(columns))}"
+    def distinct(self) -> str:
+        return f"SELECT DISTINCT {', '.join(self.some(self.value, 2))} FROM t{self.where()}"
 
+    def whole(self) -> str:
+        """Aggregates of all rows."""
+        return f"SELECT {', '.join(self.some(self.aggregate, 4))} FROM t{self.where()}"
 
-@st.composite
-def grouped(draw: st.DrawFn, columns: dict[str, str]) -> str:
-    """Aggregates by one or two expressions, which order the groups without ties."""
-    keys = [
-        f"{key} AS k{i}" for i, key in enumerate(draw(st.lists(expressions(columns), min_size=1, max_size=2)))
-    ]
-    names = ", ".join(f"k{i}" for i in range(len(keys)))
-    items = draw(st.lists(aggregates(columns), min_size=1, max_size=3))
-    having = draw(
-        st.sampled_from(["", " HAVING count(*) > 1", f" HAVING {draw(aggregates(columns))} IS NOT NULL"])
-    )
-    order = draw(
-        st.sampled_from(
-            ["", f" ORDER BY {names}", f" ORDER BY {names} LIMIT 3", f" ORDER BY {names} OFFSET 2"]
-        )
-    )
-    return f"SELECT {', '.join(keys + items)} FROM t{draw(wheres(columns))} GROUP BY {names}{having}{order}"
+    def grouped(self) -> str:
+        """Aggregates by one or two expressions, which order the groups without ties."""
+        keys = [f"{key} AS k{i}" for i, key in enumerate(self.some(self.value, 2))]
+        names = ", ".join(f"k{i}" for i in range(len(keys)))
+        having = ["", " HAVING count(*) > 1", f" HAVING {self.aggregate()} IS NOT NULL"]
+        order = ["", f" ORDER BY {names}", f" ORDER BY {names} LIMIT 3", f" ORDER BY {names} OFFSET 2"]
+        items = ", ".join(keys + self.some(self.aggregate, 3))
+        tail = f"GROUP BY {names}{self.random.choice(having)}{self.random.choice(order)}"
+        return f"SELECT {items} FROM t{self.where()} {tail}"
 
+    def some(self, make: Callable[[], str], most: int) -> list[str]:
+        return [make() for _ in range(self.random.randint(1, most))]
 
-def expressions(columns: dict[str, str]) -> st.SearchStrategy[str]:
-    return _pieces(columns, 0, ANY_EXPRESSIONS, ["n % 4"])
+    def value(self) -> str:
+        return self._piece(0, ANY_EXPRESSIONS, ["n % 4"])
 
+    def aggregate(self) -> str:
+        call = self._piece(2, ANY_AGGREGATES, ["count(*)", "sum(n)", "avg(n)", "var_pop(n)"])
+        may_filter = call.endswith(")") and "FILTER" not in call and " > " not in call
+        return f"{call} FILTER (WHERE {self.condition()})" if may_filter and self._half() else call
 
-def aggregates(columns: dict[str, str]) -> st.SearchStrategy[str]:
-    filters = st.just("") | conditions(columns).map(lambda condition: f" FILTER (WHERE {condition})")
-    simple = _pieces(columns, 2, ANY_AGGREGATES, ["count(*)", "sum(n)", "avg(n)", "var_pop(n)"])
-    plain = simple.filter(lambda call: call.endswith(")") and "FILTER" not in call and " > " not in call)
-    return simple | st.builds(str.__add__, plain, filters)
+    def condition(self) -> str:
+        return self._piece(1, ANY_CONDITIONS, ["n % 2 = 0", "n > 5", "n < 0"])
 
+    def where(self) -> str:
+        one = self.condition()
+        two = f"({one}) {self.random.choice(['AND', 'OR'])} ({self.condition()})"
+        return self.random.choice(["", f" WHERE {one}", f" WHERE {two}"])
 
-def conditions(columns: dict[str, str]) -> st.SearchStrategy[str]:
-    return _pieces(columns, 1, ANY_CONDITIONS, ["n % 2 = 0", "n > 5", "n < 0"])
+    def order(self) -> str:
+        """No order, or one without ties, cut or not."""
+        if self._half():
+            return ""
+        way = self.random.choice(["", " DESC", " NULLS FIRST", " DESC NULLS LAST"])
+        cut = self.random.choice(["", " LIMIT 5", " LIMIT 3 OFFSET 2", " OFFSET 4", " LIMIT 0"])
+        return f" ORDER BY {self.random.choice(list(self.columns))}{way}, n{cut}"
 
+    def _half(self) -> bool:
+        return self.random.random() < 0.5
 
-def wheres(columns: dict[str, str]) -> st.SearchStrategy[str]:
-    one = conditions(columns)
-    two = st.builds("({}) {} ({})".format, one, st.sampled_from(["AND", "OR"]), one)
-    return st.just("") | (one | two).map(lambda condition: f" WHERE {condition}")
-
-
-def orders(columns: dict[str, str]) -> st.SearchStrategy[str]:
-    """No order, or one without ties, cut or not."""
-    way = st.sampled_from(["", " DESC", " NULLS FIRST", " DESC NULLS LAST"])
-    cut = st.sampled_from(["", " LIMIT 5", " LIMIT 3 OFFSET 2", " OFFSET 4", " LIMIT 0"])
-    key = st.sampled_from(list(columns))
-    return st.just("") | st.builds(" ORDER BY {}{}, n{}".format, key, way, cut)
-
-
-def _pieces(columns: dict[str, str], index: int, common: list[str], own: list[str]) -> st.SearchStrategy[str]:
-    found = [
-        piece.format(name) for name, type_ in columns.items() for piece in (*common, *PIECES[type_][index])
-    ]
-    return st.sampled_from(found + own)
+    def _piece(self, index: int, common: list[str], own: list[str]) -> str:
+        found = [
+            piece.format(name)
+            for name, type_ in self.columns.items()
+            for piece in (*common, *PIECES[type_][index])
+        ]
+        return self.random.choice(found + own)

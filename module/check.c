@@ -226,8 +226,11 @@ static bool check_answer(check *c) {
         free(shown);
         return false;
     }
-    if (count_items(c, statements) == 1) return walk_children(c, statements, NULL);
-    gears_stage_fail(c->stage, "GEARSREFUSED a stage is one SELECT, not several");
+    if (count_items(c, statements) != 1)
+        gears_stage_fail(c->stage, "GEARSREFUSED a stage is one SELECT, not several");
+    else if (walk_children(c, statements, NULL))
+        return true;
+    gears_stage_fail(c->stage, "GEARSREFUSED the SQL is no tree of this DuckDB"); /* unless it has an error by now */
     return false;
 }
 

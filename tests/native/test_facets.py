@@ -1,4 +1,4 @@
-"""Slots and repeated keys, in C alone: check_facets.c, under the sanitizers of the fuzzers."""
+"""Parts of the module in C alone, under the sanitizers of the fuzzers: facets_*.c, which say what they test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.fuzz import native
 pytestmark = pytest.mark.timeout(900)
 
 
-def test_the_account_of_slots_and_of_repeated_keys() -> None:
-    program = native.link(Path(__file__).with_name("check_facets.c"))
+@pytest.mark.parametrize("facets", ["keys", "turns", "texts"])
+def test_the_facets_hold_without_a_server(facets: str) -> None:
+    program = native.link(Path(__file__).with_name(f"facets_{facets}.c"))
     done = subprocess.run([str(program)], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,19 +1,12 @@
 /* For test_facets.py: the account of slots and the watch on repeated keys, on a server that is none (tests/fuzz). */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../fuzz/fake.h"
+#include "facets.h"
 #include "names.h"
 #include "repeat.h"
 #include "slots.h"
-
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) printf("%s:%d: %s\n", __func__, __LINE__, #condition), failed = 1;                           \
-    } while (0)
-
-static int failed;
 
 static void set_text(const gears_slot_set *set, size_t limit, const char *expected) {
     char *text = gears_slot_set_text(set, limit);

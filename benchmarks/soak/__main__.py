@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks.soak.memory import LIMIT, growth, soak
+from benchmarks.soak.memory import FEWEST, LIMIT, growth, soak
 from benchmarks.soak.signals import signals
 from gearsql.embedded import Cluster
 from tests.servers import binary
 
-SIGNALLED = ("valkey-9.1", "valkey-8.1", "redis-7.0")
+SIGNALLED = ("valkey-9.1", "valkey-8.1", "redis-8.2", "redis-7.0")
 
 
 def main() -> int:
@@ -24,6 +24,8 @@ def main() -> int:
     parser.add_argument("--signals", type=int, default=100, help="of each kind to each server (100); 0: none")
     parser.add_argument("--servers", nargs="*", choices=SIGNALLED, default=SIGNALLED, help="to be signalled")
     chosen = parser.parse_args()
+    if 0 < chosen.queries < FEWEST:
+        parser.error(f"fewer than {FEWEST} queries say nothing about growth")
     well = [_remember(shards, chosen.queries) for shards in chosen.shards if chosen.queries]
     well += [_signal(name, chosen.signals) for name in chosen.servers if chosen.signals]
     return int(not all(well))

@@ -1,4 +1,4 @@
-"""50,000 queries in a row, and the memory of servers and client after each thousand."""
+"""50,000 queries in a row, and the memory of servers and client, at rest, after each 2,500."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from tests.module.raw import Scan, execute_words
 ROWS = 400
 SETTLED = 5_000
 LIMIT = 300.0  # bytes a query
-EVERY = 1_000
+END = 5  # points whose median is an end of the measurement
+EVERY = 2_500
 # DuckDB's allocator gives back what nobody used for some seconds; measured at work, resident memory goes up
 # and down by tens of MB.
 REST_SECONDS = 15
+FEWEST = SETTLED + (2 * END - 1) * EVERY  # queries that growth() can say something about
 
 DEFINITION = """
     CREATE OR REPLACE FUNCTION soak_double(x BIGINT) RETURNS BIGINT LANGUAGE python AS $$ return x * 2 $$
@@ -71,11 +73,14 @@ def measure(cluster: Cluster, queries: int) -> Point:
 def growth(points: list[Point]) -> dict[str, float]:
     """Return the bytes a query that each memory grew by, from the SETTLED-th query to the last.
 
-    Both ends are medians of five points.
+    Both ends are medians of END points, and what lies between is counted from middle to middle. Fewer points
+    than two ends say nothing: ValueError.
     """
-    settled = [p for p in points if p.queries >= min(SETTLED, points[-1].queries // 2)]
-    first, last = settled[:5], settled[-5:]
-    asked = max(1, last[-1].queries - first[0].queries)
+    settled = [p for p in points if p.queries >= SETTLED]
+    if len(settled) < 2 * END:
+        raise ValueError(f"growth needs {2 * END} points from query {SETTLED} on, not {len(settled)}")
+    first, last = settled[:END], settled[-END:]
+    asked = last[END // 2].queries - first[END // 2].queries
 
     def grown(size: Callable[[Point], int]) -> float:
         return (statistics.median(map(size, last)) - statistics.median(map(size, first))) / asked

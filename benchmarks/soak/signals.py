@@ -1,4 +1,4 @@
-"""SIGTERM, BGSAVE and DEBUG RELOAD, again and again, while clients ask, also for snapshots; no server may die."""
+"""SIGTERM, BGSAVE, DEBUG RELOAD, again and again, while clients ask, also for snapshots; no server dies."""
 
 from __future__ import annotations
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import threading
 import xml.etree.ElementTree as Xml
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
 
 import gearsql
 from gearsql.embedded import Cluster, server
+from gearsql.errors import CancelledError
 from tests.health.build import ROOT, build_module, write_server
 from tests.module.raw import Scan, execute_words
 
@@ -28,6 +32,9 @@ ROWS = 500
 # Between a block and who asked for it; CPython's blocks come through interpreter.c's raw_*.
 LIBRARIES = ("libc.so", "ld-linux", "libstdc++", "vgpreload", "_duckdb", "libpthread")
 PYTHONS = ("raw_malloc", "raw_calloc", "raw_realloc", "arena_alloc")
+# An endless one is cut off: its time is up, or somebody cancels it.
+ENDLESS = 'SELECT sum(a.n + b.n + c.n) FROM "row:*" a, "row:*" b, "row:*" c'
+TABLE = "CREATE OR REPLACE TABLE written (a INTEGER, b VARCHAR, c DOUBLE[]) WITH (key = 'written:{id}')"
 QUERIES = (
     'SELECT count(*), sum(n), min(w) FROM "row:*"',
     'SELECT g, avg(n), stddev(n), count(DISTINCT w) FROM "row:*" GROUP BY g ORDER BY g',
@@ -38,6 +45,23 @@ QUERIES = (
     'SELECT sum(CAST(w AS BIGINT)) FROM "row:*"',
     'SELECT nme FROM "row:*"',
     'SELECT g FROM "nothing:*"',
+)
+# A snapshot each, or a wait for one: a server has one child at a time.
+SNAPSHOTS = (
+    'SELECT count(*), sum(n), min(w) FROM "row:*"',
+    'SELECT w FROM "row:*" ORDER BY n LIMIT 3',
+    'SELECT sum(CAST(w AS BIGINT)) FROM "row:*"',
+    'SELECT count(*) FROM "row:*" a JOIN "row:*" b USING (n)',
+)
+WRITES = (
+    'INSERT INTO written (id, a, b, c) SELECT n, n, w, [n, 0.5] FROM "row:*" WHERE n < 50',
+    "INSERT INTO written (id, a) VALUES (1, 2) ON CONFLICT DO UPDATE SET a = excluded.a",
+    "INSERT INTO written (id, a) VALUES (1, 2)",
+    "UPDATE written SET b = b || '!', c = NULL WHERE a % 2 = 0",
+    "SELECT id, a, b, c FROM written WHERE id = 7",
+    "SELECT count(*), max(c[1]) FROM written",
+    "DELETE FROM written WHERE a > 0",
+    "DELETE FROM written",
 )
 FUNCTIONS = (
     "CREATE FUNCTION vg_double(x BIGINT) RETURNS BIGINT LANGUAGE python AS $$ return x * 2 $$",
@@ -83,23 +107,48 @@ def findings(log: Path) -> Iterator[Loss]:
 
 
 def ask(cluster: Cluster, rounds: int) -> None:
-    """Queries that work, that fail, that are cut off."""
+    """Queries that work, that fail, that are cut off; snapshots and writes."""
     with cluster.client() as client:
         for number in range(ROWS):
             client.hset(f"row:{number}", mapping={"n": number, "g": number % 5, "w": f"w{number}"})
     with gearsql.connect(cluster.url) as connection:
-        for text in FUNCTIONS:
-            with suppress(gearsql.Error):
-                connection.execute(text)
+        _try(connection, *FUNCTIONS, TABLE)
         for number in range(rounds):
-            for query in QUERIES:
-                with suppress(gearsql.Error):
-                    connection.execute(query).fetchall()
-            print(f"round {number + 1} of {rounds}", flush=True)
+            came = _try(connection, *QUERIES, *WRITES)
+            came += _try(connection, *SNAPSHOTS, scan="snapshot")
+            came += _try(connection, ENDLESS, timeout=5.0)
+            came += _try(connection, ENDLESS, scan="snapshot", timeout=5.0)
+            came += _cancel(connection)
+            print(f"round {number + 1} of {rounds}: {dict(came)}", flush=True)
     wide = execute_words("SELECT repeat(city, 20000) FROM scan_0", Scan("row:*", [("city", "VARCHAR", "fw")]))
     for words in (wide, wide[:-1], wide[:9], ["GEARSQL.STATUS"], ["GEARSQL.FUNCTIONS"], ["INFO", "gearsql"]):
         with cluster.client() as client, suppress(redis.ResponseError):
             client.execute_command(*words)
+
+
+def _try(connection: gearsql.Connection, *statements: str, **options: Any) -> Counter[str]:
+    came = Counter[str]()
+    for statement in statements:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(statement, **options)
+            if cursor.description is not None:
+                cursor.fetchall()
+            snapshot = "scan" in options and not cursor.messages
+            came["of a snapshot" if snapshot else "answered"] += 1
+        except gearsql.Error as error:
+            came[type(error).__name__] += 1
+    return came
+
+
+def _cancel(connection: gearsql.Connection) -> Counter[str]:
+    cursor = connection.cursor()
+    cancelling = threading.Timer(2.0, cursor.cancel)
+    cancelling.start()
+    with suppress(CancelledError):
+        cursor.execute(ENDLESS)
+    cancelling.join()
+    return Counter(cancelled=1)
 
 
 def main() -> int:

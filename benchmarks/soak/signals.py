@@ -1,4 +1,4 @@
-"""SIGTERM, BGSAVE, DEBUG RELOAD, again and again, while clients ask, also for snapshots; no server dies."""
+"""SIGTERM, BGSAVE and DEBUG RELOAD, again and again, while clients ask; no server may die of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of the module in C alone, under the sanitizers of the fuzzers: facets_*.c, which say what they test."""
+"""Parts of the module in C alone, under the sanitizers of the fuzzers; each facets_*.c says which."""
 
 from __future__ import annotations
 

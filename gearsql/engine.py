@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
@@ -341,13 +341,13 @@ class Engine:
             asked = replace(run, notes=())
             return self._query(what, compiled[name], asked, given), asked.notes
 
-        relations = Relations(plan, ask, self._seen)
+        stats, control = StageStats(), run.patience.control
+        calling = Calling(control.id, stats.add_nulls, control.left, control.stopping)
+        relations = Relations(plan, ask, partial(self._merger.merge, calling=calling), self._seen)
         relations.make()
         run.note(relations.notes)
         if plan.whole in relations.made:
             return relations.made[plan.whole].rename_columns([column.name for column in plan.columns])
-        stats, control = StageStats(), run.patience.control
-        calling = Calling(control.id, stats.add_nulls, control.left, control.stopping)
         table = self._merger.run_over(plan, relations.made, calling)
         run.note(hook_notes(stats))
         return table

@@ -8,19 +8,34 @@ last: if nothing else was large, it is not asked for either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from gearsql.cluster.connection import Word
 from gearsql.cluster.given import can_go, given_words, is_small
-from gearsql.plan.stages import SMALL_BYTES, SMALL_ROWS, GearsPlan, JoinPlan, PartPlan, Spread, WidePlan
+from gearsql.errors import MemoryLimitError
+from gearsql.merge.arrival import unpacked
+from gearsql.plan.stages import (
+    SMALL_BYTES,
+    SMALL_ROWS,
+    GearsPlan,
+    JoinPlan,
+    PartPlan,
+    SharedPlan,
+    Spread,
+    WidePlan,
+)
 
 Notes = tuple[str, ...]
 Ask = Callable[[str, GearsPlan, Sequence[Word]], tuple[pa.Table, Notes]]
 """Answers a plan over a part's table, with relations that go along; and says what is to be noted."""
+Merge = Callable[[GearsPlan, Iterable[pa.RecordBatch]], pa.Table]
+"""Makes a part's answer of what its stage shipped."""
 
+MOST_SHARED = 1 << 22
+"""Rows of a table that shards hold for parts that share a scan."""
 
 MOST_SEEN = 1000
 
@@ -57,6 +72,7 @@ class Relations:
 
     plan: WidePlan
     ask: Ask
+    merge: Merge
     seen: Seen
     made: dict[str, pa.Table] = field(default_factory=dict)
     notes: Notes = ()
@@ -70,15 +86,39 @@ class Relations:
             self._need(self.plan.takes)
 
     def _need(self, names: Sequence[str]) -> None:
+        wanted = list(dict.fromkeys(self._missing(names)))
+        for shared in self.plan.shared:
+            if set(shared.parts) <= set(wanted):
+                self._share(shared)
+        for name in wanted:
+            if name not in self.made:
+                self._keep(name, *self.ask(name, self._parts[name].plan, ()))
+                self.seen.part(self._parts[name], self.made[name].num_rows)
+
+    def _missing(self, names: Sequence[str]) -> Iterator[str]:
+        """The parts of these relations that are not made."""
         joins = {join.name: join for join in self.plan.joins}
         for name in names:
             if name in self.made:
                 continue
             if name in joins:
-                self._need(joins[name].takes)
+                yield from self._missing(joins[name].takes)
             else:
-                self._keep(name, *self.ask(name, self._parts[name].plan, ()))
-                self.seen.part(self._parts[name], self.made[name].num_rows)
+                yield name
+
+    def _share(self, shared: SharedPlan) -> None:
+        """Make parts by one scan, if shards can hold the rows that these want."""
+        rows = self.seen.tables.get(shared.plan.shard.scans[0].table, 0)
+        if shared.keeps and rows > MOST_SHARED:
+            return
+        try:
+            packed, notes = self.ask(shared.parts[0], shared.plan, ())
+        except MemoryLimitError:
+            return
+        for name, column in zip(shared.parts, packed.columns, strict=True):
+            part = self._parts[name]
+            self._keep(name, self.merge(part.plan, unpacked(column)), notes)
+            self.seen.part(part, self.made[name].num_rows)
 
     def _keep(self, name: str, table: pa.Table, notes: Notes) -> None:
         self.made[name] = table

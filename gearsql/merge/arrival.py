@@ -65,3 +65,13 @@ class Arrival:
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     """Return a batch without rows; pyarrow's own from_pylist cannot for structs with a HUGEINT."""
     return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
+def unpacked(packed: pa.ChunkedArray) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that one column has as lists of STRUCTs (plan/shared.py), in at least one batch."""
+    yield empty_batch(pa.schema(list(packed.type.value_type)))
+    for chunk in packed.chunks:
+        if len(chunk):
+            # Not flatten(), which knows no HUGEINT: the lists that are NULL are empty.
+            first, end = chunk.offsets[0].as_py(), chunk.offsets[-1].as_py()
+            yield pa.RecordBatch.from_struct_array(chunk.values.slice(first, end - first))

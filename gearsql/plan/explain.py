@@ -46,6 +46,10 @@ def _wide(plan: WidePlan) -> Iterator[str]:
         yield f"{part.name}: {part.plan.shard.scans[0].table}"
         lines = _point(part.plan) if part.plan.reader == "point" else _part(part.plan)
         yield from ("  " + line if line else "" for line in lines)
+    for shared in plan.shared:
+        yield ""
+        yield f"{' and '.join(shared.parts)} by one scan, where they are wanted together"
+        yield from ("  " + line if line else "" for line in list(_shard(shared.plan))[1:])
     for join in plan.joins:
         yield ""
         yield from _join(join, {part.name: part.plan.shard.scans[0].table for part in plan.parts})

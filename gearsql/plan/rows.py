@@ -43,7 +43,7 @@ def _bare(bound: BoundQuery, here: bool) -> str:
     filter_ = where(bound.tree) if bound.tree and not bound.exploded else ""
     called = hooks_in(filter_, bound.hooks)
     # Here, what the merge calls is not called by the rows that it reads.
-    return select(columns, SOURCE, "" if volatiles(called) or (here and called) else filter_)
+    return select(columns, bound.source or SOURCE, "" if volatiles(called) or (here and called) else filter_)
 
 
 def _with_calls(tree: exp.Select, bound: BoundQuery) -> tuple[str, MergeStage]:

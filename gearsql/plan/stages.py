@@ -120,10 +120,23 @@ class JoinPlan:
 
 
 @dataclass(frozen=True)
+class SharedPlan:
+    """One scan for several parts (shared.py): column p0, p1, … of its rows is what that part ships.
+
+    `keeps` says that a part ships its rows: then a shard holds all until the scan has ended.
+    """
+
+    parts: tuple[str, ...]
+    plan: GearsPlan
+    keeps: bool
+
+
+@dataclass(frozen=True)
 class WidePlan:
     """A compiled query of any shape: `sql` runs over the parts and joins that it `takes`.
 
-    If the whole query is a join, `sql` is that of the join, and `whole` its name.
+    If the whole query is a join, `sql` is that of the join, and `whole` its name. Parts that are wanted
+    together may come by a scan that they share.
     """
 
     reader: Reader
@@ -134,3 +147,4 @@ class WidePlan:
     joins: tuple[JoinPlan, ...] = ()
     takes: tuple[str, ...] = ()
     whole: str = ""
+    shared: tuple[SharedPlan, ...] = ()

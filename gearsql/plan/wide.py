@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from gearsql.plan.joins import split_joins
+from gearsql.plan.shared import share
 from gearsql.plan.split import scan_of, split
 from gearsql.plan.stages import GearsPlan, PartPlan, Reader, ShardStage, WidePlan
 from gearsql.sql.bound import Part, WideBound
@@ -30,7 +31,8 @@ def split_wide(bound: WideBound, shards: int, reader: Reader, *, points: bool = 
         return GearsPlan(reader, stage, None, bound.columns, "the answer", shards)
     hooks, takes = hooks_in(bound.merged, bound.hooks), bound.takes
     joins = split_joins(bound, parts, shards)
-    return WidePlan(reader, parts, bound.merged, bound.columns, hooks, joins, takes, bound.whole)
+    shared = tuple(share(bound.parts, parts))
+    return WidePlan(reader, parts, bound.merged, bound.columns, hooks, joins, takes, bound.whole, shared)
 
 
 def _part(part: Part, shards: int, reader: Reader, points: bool) -> GearsPlan:

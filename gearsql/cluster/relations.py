@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from gearsql.cluster.connection import Word
 from gearsql.cluster.given import can_go, given_words, is_small
-from gearsql.errors import MemoryLimitError
+from gearsql.errors import DataError, MemoryLimitError, SlotsMovedError
 from gearsql.merge.arrival import unpacked
 from gearsql.plan.stages import (
     SMALL_BYTES,
@@ -80,7 +80,7 @@ class Relations:
     def make(self) -> None:
         """Let `made` have what the plan's text takes, except for joins that are to be made in it."""
         for join in self.plan.joins:
-            if join.spreads:
+            if not (join.together and self._gather(join.name, join.together)):
                 self._spread(join)
         if self.plan.whole not in self.made:
             self._need(self.plan.takes)
@@ -124,22 +124,36 @@ class Relations:
         self.made[name] = table
         self.notes += notes
 
+    def _gather(self, name: str, together: Spread) -> bool:
+        """Answer a join where its parts lie. Parts by themselves wait for no slot, and hold no tables."""
+        if not all(map(self._is_small, together.sends)):
+            return False
+        try:
+            return self._send(name, together)
+        except (SlotsMovedError, DataError, MemoryLimitError):
+            return False
+
     def _spread(self, join: JoinPlan) -> None:
         """Answer a join on the shards if all but one of its relations is small."""
-        spread = self._chosen(join)
-        if spread is None:
-            return
-        relations = [self.made[name] for name in spread.sends]
+        spread = self._chosen(join) if join.spreads else None
+        if spread is not None:
+            self._send(join.name, spread)
+
+    def _send(self, name: str, spread: Spread) -> bool:
+        """Answer a join on the shards; False if something is not to be sent."""
+        relations = [self.made[sent] for sent in spread.sends]
         pairs = list(zip(relations, spread.plan.shard.given, strict=True))
-        if sum(relation.nbytes for relation in relations) <= SMALL_BYTES and all(
+        may = sum(relation.nbytes for relation in relations) <= SMALL_BYTES and all(
             can_go(relation, columns) for relation, columns in pairs
-        ):
+        )
+        if may:
             words = [word for relation, columns in pairs for word in given_words(relation, columns)]
-            self._keep(join.name, *self.ask(spread.stays, spread.plan, words))
+            self._keep(name, *self.ask(spread.stays[0], spread.plan, words))
+        return may
 
     def _chosen(self, join: JoinPlan) -> Spread | None:
         """The one whose part stays: of those that may, the only one that is not small."""
-        spreads = {spread.stays: spread for spread in join.spreads}
+        spreads = {spread.stays[0]: spread for spread in join.spreads}
         likely = max(spreads, key=lambda name: self.seen.size(self._parts[name]))
         large = None
         for name in [*(name for name in join.takes if name != likely), likely]:
@@ -154,9 +168,9 @@ class Relations:
 
     def _pays(self, spread: Spread) -> bool:
         """Whether what is sent is less than what stays, as far as anybody knows."""
-        rows = self.seen.size(self._parts[spread.stays])
+        rows = self.seen.size(self._parts[spread.stays[0]])
         sent = sum(self.made[name].num_rows for name in spread.sends)
-        return spread.stays not in self.made and (rows == 0 or rows >= sent)
+        return spread.stays[0] not in self.made and (rows == 0 or rows >= sent)
 
     def _is_small(self, name: str) -> bool:
         """Whether a relation is small; it is made then."""

@@ -48,7 +48,8 @@ class Stage:
         """Yield what the stage ships, at least one batch; closing the iterator ends the stage everywhere."""
         measured = self.patience.control.measured
         joined = ", joined with what was sent" if self.given else ""
-        measured.stages.append((self.plan.shard.scans[0].table + joined, self.stats))
+        tables = " and ".join(dict.fromkeys(scan.table for scan in self.plan.shard.scans))
+        measured.stages.append((tables + joined, self.stats))
         match self.plan.reader:
             case "module":
                 yield from self._in_servers()

@@ -14,7 +14,7 @@ from gearsql.catalog.table import (
     PlaceholderSource,
 )
 from gearsql.plan.keys import keys_of, narrowed
-from gearsql.plan.stages import SMALL_ROWS, GearsPlan, JoinPlan, Scan, WidePlan
+from gearsql.plan.stages import SMALL_ROWS, GearsPlan, JoinPlan, Scan, Spread, WidePlan
 from gearsql.sql.hooks import Hooks, hooks_in
 
 _READERS = {
@@ -81,15 +81,28 @@ def _point(plan: GearsPlan) -> Iterator[str]:
 
 
 def _join(join: JoinPlan, tables: Mapping[str, str]) -> Iterator[str]:
-    if not join.spreads:
+    if join.together:
+        small = " and all that is sent to every shard is small" if join.together.sends else ""
+        yield f"{join.name}, where its rows lie: those that meet have one hash tag{small}"
+        yield _stays("join", join.together, tables)
+        yield from ("  " + line if line else "" for line in _part(join.together.plan))
+        if join.spreads:
+            yield ""
+            yield f"else {join.name}, if all that is sent is small: at most {SMALL_ROWS:,} rows each"
+    elif join.spreads:
+        yield f"{join.name}, if all that is sent to every shard is small: at most {SMALL_ROWS:,} rows each"
+    else:
         yield f"{join.name}, once"
-        return
-    yield f"{join.name}, if all that is sent to every shard is small: at most {SMALL_ROWS:,} rows each"
     for number, spread in enumerate(join.spreads):
-        sent = f", {' and '.join(spread.sends)} sent" if spread.sends else ""
-        yield f"  {'or' if number else 'join':<9}{tables[spread.stays]} ({spread.stays}) stays{sent}"
-    lines = _part(join.spreads[0].plan)
-    yield from ("  " + line if line else "" for line in lines)
+        yield _stays("or" if number else "join", spread, tables)
+    if join.spreads:
+        yield from ("  " + line if line else "" for line in _part(join.spreads[0].plan))
+
+
+def _stays(word: str, spread: Spread, tables: Mapping[str, str]) -> str:
+    stays = " and ".join(f"{tables[name]} ({name})" for name in spread.stays)
+    sent = f", {' and '.join(spread.sends)} sent" if spread.sends else ""
+    return f"  {word:<9}{stays} stay{'s' if len(spread.stays) == 1 else ''}{sent}"
 
 
 def _shard(plan: GearsPlan) -> Iterator[str]:

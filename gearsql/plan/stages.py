@@ -98,9 +98,9 @@ class PartPlan:
 
 @dataclass(frozen=True)
 class Spread:
-    """A join on the shards: each joins its own rows of the part that `stays` with all of `sends`."""
+    """A join on the shards: each joins its own rows of the parts in `stays` with all of `sends`."""
 
-    stays: str
+    stays: tuple[str, ...]
     sends: tuple[str, ...]
     plan: GearsPlan
 
@@ -109,7 +109,8 @@ class Spread:
 class JoinPlan:
     """A relation of a wide query that joins others, those that `sql` `takes`: `name`, with columns c0, c1, …
 
-    It is made by one of `spreads` if all that this one sends is small, else where it is named.
+    It is made by one of `spreads` if all that this one sends is small, else where it is named. Of `together`
+    several parts stay, since rows of theirs that meet are on one shard.
     """
 
     name: str
@@ -117,6 +118,7 @@ class JoinPlan:
     columns: tuple[ResultColumn, ...]
     takes: tuple[str, ...]
     spreads: tuple[Spread, ...]
+    together: Spread | None = None
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ class Join:
     `text` is the whole of it, over parts and earlier joins; its answer has columns c0, c1, … where `name`
     stands. `bound` is the block alone, over a relation of the same name: `rows`, behind `ctes`. Each of the
     parts in `stays` gives each row of its own a share in these, whatever its other rows are: so they may
-    lie on several shards, as long as all of the rest is there.
+    lie on several shards, as long as all of the rest is there. Those in `together`, each as often as it is
+    joined, may do so all at once: rows of theirs that meet are on one shard (together.py).
     """
 
     name: str
@@ -72,6 +73,7 @@ class Join:
     rows: str
     takes: tuple[str, ...]
     stays: tuple[str, ...]
+    together: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

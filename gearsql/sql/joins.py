@@ -8,7 +8,7 @@ has to trust this module: its result counts only if DuckDB binds it to the same 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlglot import exp
 
 from gearsql.catalog.hook_types import quoted
 from gearsql.catalog.names import fold
+from gearsql.catalog.placed import hash_tag
 from gearsql.catalog.table import Column, FieldSource, Glob, Table
 from gearsql.sql.blocks import is_block
 from gearsql.sql.bound import BoundQuery, Join, Part, ResultColumn
@@ -25,6 +26,7 @@ from gearsql.sql.normalise import UnwritableError, calls, normalise
 from gearsql.sql.plans import plan_of, same_but_renamed
 from gearsql.sql.sources import Relation
 from gearsql.sql.syntax import Node, children, read_query, write_query
+from gearsql.sql.together import PLAIN, SIDES, Together
 from gearsql.sql.trees import sqlglot_tree, write_from
 from gearsql.sql.wide import select_from, sources_in
 
@@ -85,7 +87,8 @@ class JoinTaking:
         named = [*_names(bare), *(name for entry in ctes for name in _names(entry))]
         rows = {part.name for part in self.given if part.rows}
         stays = [part for part in _staying(select["from_table"], rows) if named.count(part) == 1]
-        if not stays or not _reduces(bare):
+        tagged = any(part.name in named and hash_tag(part.table) for part in self.given)
+        if not (stays or tagged) or not _reduces(bare):
             return None
         name = f"{self.prefix}join_{len(self.joins)}"
         block = {**bare, "from_table": read_query(f"FROM {name}").select["from_table"], "where_clause": None}
@@ -105,10 +108,15 @@ class JoinTaking:
         block: Node,
         ctes: Ctes,
         stays: tuple[str, ...],
-        named: Collection[str],
+        named: Sequence[str],
     ) -> Join | None:
         given = _with(ctes)
         found = list(self._relations(select["from_table"], given))
+        together = Together(found, self._part).staying(select["from_table"], select["where_clause"])
+        if any(named.count(part) != together.count(part) for part in together):
+            together = ()  # elsewhere rows of other shards may be meant
+        if not (stays or together):
+            return None
         aggregates = known_functions().aggregates
         normalised, _ = normalise(block, found, aggregates)
         tree = sqlglot_tree(normalised)
@@ -126,9 +134,15 @@ class JoinTaking:
         columns = tuple(map(ResultColumn, answer.columns, map(str, answer.types)))
         bound = BoundQuery(text, tree, table, columns, tuple(used), source=name)
         self._create(name, columns)
-        join = Join(name, text, bound, given, rows, self._known(named), stays)
+        join = Join(name, text, bound, given, rows, self._known(named), stays, together)
         self.joins.append(join)
         return join
+
+    def _part(self, source: Node) -> Part | None:
+        """The part whose rows stand in FROM."""
+        parts = {part.name: part for part in self.given if part.rows}
+        name = next(_staying(source, parts), None)
+        return parts[name] if name else None
 
     def _create(self, name: str, columns: Sequence[ResultColumn]) -> None:
         items = ", ".join(f"c{index} {column.type}" for index, column in enumerate(columns))
@@ -194,20 +208,10 @@ def _with(ctes: Ctes) -> str:
     return write_query(select).removesuffix("SELECT 1")
 
 
-# Which sides of a join give it their rows one by one.
-_SIDES: Mapping[str, tuple[str, ...]] = {
-    "INNER": ("left", "right"),
-    "LEFT": ("left",),
-    "RIGHT": ("right",),
-    "SEMI": ("left",),
-    "ANTI": ("left",),
-}
-
-
 def _staying(source: Node, parts: Collection[str]) -> Iterator[str]:
     """The parts whose rows give the rows of FROM their shares."""
-    if source["type"] == "JOIN" and source["ref_type"] in ("REGULAR", "CROSS", "NATURAL"):
-        for side in _SIDES.get(source["join_type"], ()):
+    if source["type"] == "JOIN" and source["ref_type"] in PLAIN:
+        for side in SIDES.get(source["join_type"], ()):
             yield from _staying(source[side], parts)
     elif source["type"] == "SUBQUERY" and not source["sample"]:
         inside = source["subquery"]["node"]

@@ -234,7 +234,7 @@ class _Conditions:
     def walk(self, node: Any) -> None:
         if node.get("type") == "SELECT_NODE" and "from_table" in node:
             self._sink(
-                node["from_table"], _conjuncts(node["where_clause"]), list(sources_in(node["from_table"]))
+                node["from_table"], conjuncts(node["where_clause"]), list(sources_in(node["from_table"]))
             )
         for child in children(node):
             self.walk(child)
@@ -246,15 +246,15 @@ class _Conditions:
             mine = [_bare(condition, source, self.tables, scope) for condition in steady]
             self.of[id(source)] = [condition for condition in mine if condition is not None]
         elif source["type"] == "JOIN" and source["ref_type"] in ("REGULAR", "CROSS"):
-            on = _conjuncts(source["condition"])
-            left, right = _SINKS.get(source["join_type"], ((), ()))
+            on = conjuncts(source["condition"])
+            left, right = SINKS.get(source["join_type"], ((), ()))
             both = {"above": conditions, "on": on}
             self._sink(source["left"], [c for kind in left for c in both[kind]], scope)
             self._sink(source["right"], [c for kind in right for c in both[kind]], scope)
 
 
 # Which conditions reach the left and the right side of a join: those above it, those of its ON.
-_SINKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+SINKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "INNER": (("above", "on"), ("above", "on")),
     "LEFT": (("above",), ("on",)),
     "RIGHT": (("on",), ("above",)),
@@ -263,11 +263,11 @@ _SINKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def _conjuncts(condition: Node | None) -> list[Node]:
+def conjuncts(condition: Node | None) -> list[Node]:
     if condition is None:
         return []
     if condition["type"] == "CONJUNCTION_AND":
-        return [part for child in condition["children"] for part in _conjuncts(child)]
+        return [part for child in condition["children"] for part in conjuncts(child)]
     return [condition]
 
 

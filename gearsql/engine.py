@@ -35,6 +35,7 @@ from gearsql.cluster.tables import Tables
 from gearsql.cluster.write_statement import Writes
 from gearsql.derived import Derived
 from gearsql.errors import (
+    DataError,
     FunctionChangedError,
     HookError,
     InterfaceError,
@@ -314,6 +315,10 @@ class Engine:
             if compiled.bound and error.shard is not None and error.values is not None:
                 name_row(error, stage, compiled.bound)
             raise
+        except DataError:
+            if plan.otherwise is None:
+                raise
+            return self._query(plan.otherwise, compiled, run, given)
         run.note(notes_of(stage.stats, plan.shard.scans))
         if len(plan.shard.scans) == 1:
             self._seen.table(plan.shard.scans[0].table, stage.stats.rows_scanned)

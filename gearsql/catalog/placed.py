@@ -6,9 +6,10 @@ is a misfit, but '7' and '7.0' are one DOUBLE.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from gearsql.catalog.table import Column, KeyTemplate, PlaceholderSource, Table
+from gearsql.catalog.table import KEY_COLUMN, Column, KeyTemplate, PlaceholderSource, Table
 
 _FAMILIES = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"), "integer"),
@@ -69,6 +70,19 @@ def key_parts(table: Table) -> tuple[str, ...] | None:
     columns = [_telling(table, place) for place in range(len(table.keys.placeholders))]
     known = tuple(column.name for column in columns if column is not None)
     return known if len(known) == len(columns) else None
+
+
+def place_together(table: Table, columns: Collection[str]) -> HashTag | bool:
+    """Tell whether rows that are equal in these columns, NULLs too, are all in one slot; if so by which tag.
+
+    True: whatever the texts are. Of several texts that are NULL nobody can tell one from another.
+    """
+    if table.on_error == "null" or table.null_values:
+        return False
+    parts, tag = key_parts(table), hash_tag(table)
+    if KEY_COLUMN.name in columns or (parts is not None and set(parts) <= set(columns)):
+        return True
+    return tag if tag is not None and set(tag.columns) <= set(columns) else False
 
 
 def _telling(table: Table, place: int) -> Column | None:

@@ -113,8 +113,8 @@ class Relations:
             return
         try:
             packed, notes = self.ask(shared.parts[0], shared.plan, ())
-        except MemoryLimitError:
-            return
+        except (DataError, MemoryLimitError):
+            return  # it is in the part's own plan what to do
         for name, column in zip(shared.parts, packed.columns, strict=True):
             part = self._parts[name]
             self._keep(name, self.merge(part.plan, unpacked(column)), notes)

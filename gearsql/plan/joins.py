@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gearsql.catalog.placed import hash_tag
+from gearsql.plan.placed import tag_of
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.rewrite import RELATION
 from gearsql.plan.split import Split, split, two_stages
@@ -84,15 +85,9 @@ class _Joining:
         tag = hash_tag(part.table) if len(named) > 1 else None
         if tag and tag.unless:
             items = [
-                _tag_of(c) if b.name == tag.unless else c
+                f"{tag_of(c)} AS {c}" if b.name == tag.unless else c
                 for c, b in zip(columns, part.bound.columns, strict=True)
             ]
             own = f"SELECT {', '.join(items)} FROM ({own}) AS part_row({', '.join(columns)})"
         kept = "" if named.count(name) > 1 else "NOT "
         return f"{name}({', '.join(columns)}) AS {kept}MATERIALIZED ({own})"
-
-
-def _tag_of(column: str) -> str:
-    """A text that is the hash tag. One that cannot be ends the stage, by a cast that fails (placed.py)."""
-    fails = f"CAST(CAST({column} AS BOOLEAN) AS VARCHAR)"
-    return f"CASE WHEN starts_with({column}, '}}') THEN {fails} ELSE {column} END AS {column}"

@@ -1,22 +1,46 @@
-"""Filter, projection, DISTINCT: every shard cuts to LIMIT + OFFSET rows, and the merge cuts again."""
+"""Filter, projection, DISTINCT: every shard cuts to LIMIT + OFFSET rows, and the merge cuts again.
+
+So it is with groups that are whole on their shard (placed.py).
+"""
 
 from __future__ import annotations
 
 from sqlglot import exp
 
-from gearsql.plan.rewrite import rewrite_clauses
+from gearsql.plan.rewrite import RELATION, Shipped, rewrite_clauses
 from gearsql.plan.text import name_columns, select, sql, where
 
 
 def split_projection(tree: exp.Select, source: str) -> tuple[str, str | None]:
     """Return the SQL of the shards and of the merge; None if the shards' rows together are the answer."""
     distinct = bool(tree.args.get("distinct"))
-    items = _items(tree, with_keys=not distinct)
+    items, rows = _items(tree, with_keys=not distinct), where(tree) + _groups(tree)
     if not distinct and not any(tree.args.get(clause) for clause in ("order", "limit", "offset")):
-        return select(name_columns(map(sql, tree.expressions), "s"), source, where(tree)), None
-    shard = select(name_columns(items, "s"), source, where(tree) + _cut(tree, items), distinct=distinct)
-    columns = {item: exp.column(f"s{index}") for index, item in enumerate(items)}
-    return shard, sql(rewrite_clauses(tree, columns))
+        return select(name_columns(map(sql, tree.expressions), "s"), source, rows), None
+    shard = select(name_columns(items, "s"), source, rows + _cut(tree, items), distinct=distinct)
+    columns: Shipped = {item: exp.column(f"s{index}") for index, item in enumerate(items)}
+    return shard, sql(_of_columns(tree, columns) if _groups(tree) else rewrite_clauses(tree, columns))
+
+
+def _groups(tree: exp.Select) -> str:
+    clauses = [tree.args[name] for name in ("group", "having") if tree.args.get(name)]
+    return "".join(" " + sql(clause) for clause in clauses)
+
+
+def _of_columns(tree: exp.Select, columns: Shipped) -> exp.Select:
+    """Order and cut finished groups: each item and key is a column, nothing is aggregated again."""
+    merged = exp.Select(expressions=[columns[sql(item)].copy() for item in tree.expressions])
+    keys = []
+    for ordered in _ordered(tree):
+        key = ordered.copy()
+        key.set("this", columns[sql(ordered.this)].copy())
+        keys.append(key)
+    if keys:
+        merged.set("order", exp.Order(expressions=keys))
+    for clause in ("distinct", "limit", "offset"):
+        if tree.args.get(clause):
+            merged.set(clause, tree.args[clause].copy())
+    return merged.from_(RELATION)
 
 
 def _items(tree: exp.Select, *, with_keys: bool) -> list[str]:

@@ -3,21 +3,24 @@
 the filter names the keys            a point read, and the whole query runs here (keys.py)
 one shard, or the portable reader    the whole query runs where the rows are
 no aggregates                        projection.py
-aggregates, GROUP BY                 grouped.py
+aggregates, GROUP BY                 grouped.py, or placed.py
 what none of these can take apart    rows travel, and the merge runs the query over them (rows.py)
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from sqlglot import exp
 
+from gearsql.catalog.placed import HashTag
 from gearsql.catalog.table import Fixed, Table
 from gearsql.catalog.types import has_enum
 from gearsql.plan.aggregates import find_aggregates
 from gearsql.plan.grouped import split_groups
 from gearsql.plan.keys import fixed_by, is_only_keys, is_point
+from gearsql.plan.placed import WHOLE, placed_by, split_placed
 from gearsql.plan.projection import split_projection
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.rewrite import RELATION
@@ -34,10 +37,12 @@ Split = tuple[str, str | None, str]
 """The SQL of the shards, that of the merge, and what is shipped in words."""
 
 
-def split(bound: BoundQuery, shards: int, reader: Reader, *, points: bool = True) -> GearsPlan:
+def split(
+    bound: BoundQuery, shards: int, reader: Reader, *, points: bool = True, placed: bool = True
+) -> GearsPlan:
     """Compile a query. What cannot be split ships its rows: slower, never another answer.
 
-    Without `points` keys are found by scans only.
+    Without `points` keys are found by scans only, without `placed` groups are merged wherever they lie.
     """
     if bound.table == NO_TABLE:
         merge = MergeStage("nothing", bound.text, hooks=bound.hooks)
@@ -46,13 +51,17 @@ def split(bound: BoundQuery, shards: int, reader: Reader, *, points: bool = True
     if points and is_point(scan) and not bound.hooks:
         return _point(bound, scan, shards)
     try:
-        shard, text, ships = _split_tree(bound, 1 if reader == "portable" else shards)
+        shard, text, ships = _split_tree(bound, 1 if reader == "portable" else shards, placed)
         stage = MergeStage(RELATION, text, EXPORT in shard, hooks_in(text, bound.hooks)) if text else None
     except RowsNeeded as reason:
         shard, stage = split_rows(bound, here=reader == "portable")
         ships = f"rows, because {reason}"
     stages = ShardStage((scan,), shard, bound.hooks), stage
-    return GearsPlan(reader, *stages, bound.columns, ships, shards, _filter(bound))
+    plan = GearsPlan(reader, *stages, bound.columns, ships, shards, _filter(bound))
+    by = placed_by(bound.tree, bound) if bound.tree is not None and ships.startswith(WHOLE) else False
+    if not isinstance(by, HashTag) or not by.unless:
+        return plan
+    return replace(plan, otherwise=split(bound, shards, reader, points=points, placed=False))
 
 
 def _point(bound: BoundQuery, scan: Scan, shards: int) -> GearsPlan:
@@ -72,29 +81,33 @@ def _plain_columns(tree: exp.Select, scan: Scan) -> tuple[int, ...] | None:
     return tuple(names.index(item.name) for item in items)
 
 
-def _split_tree(bound: BoundQuery, shards: int) -> Split:
+def _split_tree(bound: BoundQuery, shards: int, placed: bool) -> Split:
     if bound.tree is None:
         raise RowsNeeded("the query cannot be written in a form that is surely the same")
     if shards == 1:
         return write_from(bound.tree, source_of(bound)), None, "the answer"
-    return two_stages(bound.tree, bound)
+    return two_stages(bound.tree, bound, placed=placed)
 
 
-def two_stages(tree: exp.Select, bound: BoundQuery) -> Split:
-    """Take a query's tree apart for several shards; RowsNeeded if it cannot be."""
-    shard, merge, ships = _taken_apart(tree, bound)
+def two_stages(tree: exp.Select, bound: BoundQuery, *, placed: bool = True) -> Split:
+    """Take a query's tree apart for several shards; RowsNeeded if it cannot be.
+
+    `placed` says that groups that their slot keeps together may be finished there.
+    """
+    shard, merge, ships = _taken_apart(tree, bound, placed)
     _check_travels(bound, shard)
     return shard, merge, ships
 
 
-def _taken_apart(tree: exp.Select, bound: BoundQuery) -> Split:
+def _taken_apart(tree: exp.Select, bound: BoundQuery, placed: bool) -> Split:
     if tree.find(exp.Collate):
         raise RowsNeeded("a collation does not travel with its values")
     if volatile := volatiles(bound.hooks):
         raise RowsNeeded(f"{volatile[0]} gives another answer at each call")
     aggregates = find_aggregates(tree, aggregates_among(bound.hooks))
     if aggregates or tree.args.get("group") or tree.args.get("having"):
-        return split_groups(tree, aggregates, bound)
+        by = placed_by(tree, bound) if placed else False
+        return split_placed(tree, bound, by) if by else split_groups(tree, aggregates, bound)
     shard, merge = split_projection(tree, source_of(bound))
     return shard, merge, "the answer's rows" + (", those of LIMIT and OFFSET" if " LIMIT " in shard else "")
 

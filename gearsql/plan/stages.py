@@ -76,6 +76,7 @@ class GearsPlan:
     """A compiled query. Without a merge stage the shards' rows, put together, are the answer.
 
     `direct`, of a point read only: the answer's columns are these of the scan's, and its rows are the answer.
+    `otherwise` is for the case that a shard finds a hash tag that is none (catalog/placed.py): a DataError.
     """
 
     reader: Reader
@@ -86,6 +87,7 @@ class GearsPlan:
     shards: int = 1  # for EXPLAIN
     filter: str = ""  # for EXPLAIN: what a row must meet on its shard
     direct: tuple[int, ...] | None = None
+    otherwise: GearsPlan | None = None
 
 
 @dataclass(frozen=True)

@@ -177,3 +177,77 @@ def test_a_tag_that_is_none_is_joined_all_the_same(filled: Cluster, native: Orac
         connection.execute("DELETE FROM tusers WHERE level = 7")
         connection.execute("DELETE FROM torders WHERE id >= 1000")
     assert sorted(found) == sorted([*native.ask(query).rows, (7, 6, 6)])
+
+
+WHOLE = [
+    "SELECT who, count(*), count(DISTINCT price), median(price), string_agg(id, ',' ORDER BY id) FROM torders"
+    " GROUP BY who",
+    "SELECT count(DISTINCT price) AS n, who FROM torders WHERE id > 20 GROUP BY who"
+    " HAVING count(*) > 3 ORDER BY n DESC, who LIMIT 7 OFFSET 1",
+    "SELECT who, paid, avg(price) FROM torders GROUP BY paid, who HAVING mode(price ORDER BY id) > 3",
+    "SELECT DISTINCT count(*) + 1 FROM tnotes GROUP BY who",
+    "SELECT n, max(w), histogram(w) FROM tpairs GROUP BY n ORDER BY max(w), n LIMIT 3",
+    "SELECT sum(one), country || town FROM tplaces GROUP BY town, country ORDER BY 1, 2",
+    "SELECT who, id, sum(price) FROM torders GROUP BY who, id ORDER BY 3 DESC NULLS LAST, 2 LIMIT 4",
+    "SELECT level, count(*) FROM tlevels GROUP BY level",
+    "SELECT _key, count(*) FROM tusers GROUP BY _key ORDER BY _key LIMIT 5",
+    "SELECT v, count(*), sum(id) FROM tfixed GROUP BY v",
+    "SELECT max(n) FROM (SELECT who, count(*) AS n FROM torders GROUP BY who)",
+    "SELECT count(*) FROM torders UNION ALL SELECT count(DISTINCT price) FROM torders GROUP BY who",
+]
+SPLIT = [
+    "SELECT id, count(*) FROM torders GROUP BY id",
+    "SELECT who || 'x', count(*) FROM torders GROUP BY who || 'x'",
+    "SELECT town, sum(one) FROM tplaces GROUP BY town",
+    "SELECT count(*) FROM torders",
+]
+
+
+@pytest.mark.parametrize("query", WHOLE)
+def test_groups_are_finished_where_they_lie(
+    connection: gearsql.Connection, native: Oracle, query: str
+) -> None:
+    found, own = ask(connection, query), query.replace("_key", "'tuser:{' || who || '}'")
+    assert sorted(map(repr, found.rows)) == sorted(map(repr, native.ask(own).rows))
+    if "ORDER BY 1, 2" in query or "LIMIT" in query:
+        assert found.rows == native.ask(own).rows
+    lines = [line.strip() for (line,) in ask(connection, f"EXPLAIN {query}").rows]
+    assert any(line.startswith("ships    groups, each of them whole on its shard") for line in lines)
+
+
+@pytest.mark.parametrize("query", SPLIT)
+def test_groups_that_no_slot_keeps_together_are_merged(
+    connection: gearsql.Connection, native: Oracle, query: str
+) -> None:
+    same(connection, native, query)
+    lines = [line for (line,) in ask(connection, f"EXPLAIN {query}").rows]
+    assert not any("whole on its shard" in line for line in lines)
+
+
+def test_groups_of_a_tag_that_is_none_are_merged(three_shards: Cluster) -> None:
+    """Rows of the group `}` are in a slot of their own each."""
+    with gearsql.connect(three_shards.url) as connection:
+        connection.execute("CREATE OR REPLACE TABLE odd (v INTEGER) WITH (key = 'odd:{{{tag}}}:{id}')")
+        rows = [(number, "}" if number < 20 else "x", str(number)) for number in range(30)]
+        connection.cursor().executemany("INSERT OR REPLACE INTO odd VALUES (?, ?, ?)", rows)
+        query = "SELECT tag, count(*), sum(v) FROM odd GROUP BY tag ORDER BY tag"
+        both = f"SELECT count(*)::VARCHAR, 1, 2 FROM odd UNION ALL ({query})"
+        for _ in range(2):
+            assert ask(connection, query).rows == [("x", 10, 245), ("}", 20, 190)]
+            assert sorted(ask(connection, both).rows) == [("30", 1, 2), ("x", 10, 245), ("}", 20, 190)]
+        connection.execute("DELETE FROM odd")
+        connection.execute("DROP TABLE odd")
+
+
+def test_texts_that_are_null_may_be_anywhere(three_shards: Cluster) -> None:
+    nulls = "CREATE OR REPLACE TABLE nulls (v INTEGER) WITH (key = 'nulls:{id}'%s)"
+    with gearsql.connect(three_shards.url) as connection:
+        connection.execute(nulls % "")
+        rows = [(number, str(number)) for number in range(10)]
+        connection.cursor().executemany("INSERT OR REPLACE INTO nulls VALUES (?, ?)", rows)
+        connection.execute(nulls % ", null_values = ('1', '2', '3')")
+        found = ask(connection, "SELECT id, count(*) FROM nulls GROUP BY id ORDER BY 2 DESC LIMIT 1").rows
+        assert found == [(None, 3)]
+        connection.execute(nulls % "")
+        connection.execute("DELETE FROM nulls")
+        connection.execute("DROP TABLE nulls")

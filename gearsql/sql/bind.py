@@ -49,7 +49,16 @@ from gearsql.sql.stubs import Stubs
 from gearsql.sql.syntax import Node, Syntax, children, read_query, write_expression, write_query
 from gearsql.sql.tokens import trim
 from gearsql.sql.trees import sqlglot_tree, write_from
-from gearsql.sql.wide import Taking, free_prefix, hide_keys, names_keys, nodes, references, special_names
+from gearsql.sql.wide import (
+    Taking,
+    bare_exists,
+    free_prefix,
+    hide_keys,
+    names_keys,
+    nodes,
+    references,
+    special_names,
+)
 
 # Kept ready in a Binder; beyond, all of them are made anew.
 MOST_TABLES = 64
@@ -185,6 +194,7 @@ class Binder:
         tree = step.syntax.select
         if keyed:
             hide_keys(tree, ours)
+        bare_exists(tree)
         text = write_query(tree)
         form = bindable(text, found)
         if keyed:

@@ -88,6 +88,25 @@ def _stars_under(nodes: Any) -> Iterator[Node]:
             yield from _stars_under(child)
 
 
+def bare_exists(node: Any) -> None:
+    """Let EXISTS look for rows only, where its columns make no rows of their own; edits the tree."""
+    if node.get("subquery_type") == "EXISTS":
+        inside = node["subquery"]["node"]
+        if inside["type"] == "SELECT_NODE" and _gives_its_rows(inside):
+            inside["select_list"] = read_query("SELECT 1").select["select_list"]
+    for child in children(node):
+        bare_exists(child)
+
+
+def _gives_its_rows(select: Node) -> bool:
+    """Whether there is a row for each of FROM and WHERE, whatever is in the SELECT list."""
+    clauses = ("group_expressions", "group_sets", "having", "qualify", "sample")
+    grouped = select["aggregate_handling"] != "STANDARD_HANDLING" or any(select[name] for name in clauses)
+    cuts = all(modifier["type"] == "LIMIT_MODIFIER" for modifier in select["modifiers"])
+    plain = all(item["class"] in ("STAR", "COLUMN_REF", "CONSTANT") for item in select["select_list"])
+    return cuts and plain and not grouped
+
+
 def sources_in(source: Node) -> Iterator[Node]:
     """What stands in one FROM, without the joins that hold it together."""
     if source["type"] == "JOIN":

@@ -163,3 +163,24 @@ def test_rows_of_named_keys_are_sent(connection: gearsql.Connection, native: Ora
     )
     assert sorted(ask(connection, query).rows) == sorted(native.ask(query).rows)
     assert sorted(ask(connection, query).rows) == sorted(native.ask(query).rows)
+
+
+@pytest.mark.parametrize(
+    ("inner", "reads"),
+    [
+        ("SELECT * FROM sales s WHERE s.shop = o.shop AND price > 97", "shop, price"),
+        ("FROM sales s WHERE s.shop = o.shop LIMIT 3", "shop"),
+        ("SELECT max(id) FROM sales s WHERE s.shop = o.shop + 20", "shop"),
+        ("SELECT DISTINCT s.* FROM sales s WHERE s.shop = o.shop", "id, part, shop, price"),
+    ],
+)
+def test_exists_reads_no_more_than_its_conditions(
+    connection: gearsql.Connection, native: Oracle, inner: str, reads: str
+) -> None:
+    query = f"SELECT count(*), EXISTS (SELECT * FROM shops) FROM shops o WHERE EXISTS ({inner})"
+    found, expected = ask(connection, query), native.ask(query)
+    assert (found.names, found.rows) == (expected.names, expected.rows)
+    lines = [line for (line,) in ask(connection, f"EXPLAIN {query}").rows]
+    scan = next(index for index, line in enumerate(lines) if line.endswith("keys     sale:*"))
+    found_reads = [column.split()[0] for column in lines[scan + 1].split("reads")[1].split(",")]
+    assert ", ".join(found_reads) == reads

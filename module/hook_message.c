@@ -105,9 +105,12 @@ static bool answer_wish(gears_hook_message *m, uint32_t kind, uint64_t started) 
     m->writer = (gears_batch_writer){payload, payload + GEARS_MAILBOX_BYTES, false};
     if (kind == GEARS_LOG) write_log(h, m->name);
     bool answered = kind == GEARS_LOG || answer_execute(m);
-    if (!answered && atomic_load(&h->stage->cancelled))
+    if (!answered && atomic_load(&h->stage->cancelled)) {
         gears_stage_fail_cancelled(h->stage);
-    else if (!answered)
+        gears_session_leave_wish(m->session);
+        return false;
+    }
+    if (!answered)
         gears_stage_fail(h->stage, "GEARSCANCELLED the server shuts down");
     else if (gears_lock_now() - started > gears_session_timeout_ms * UINT64_C(1000))
         fail_late(m);

@@ -67,8 +67,11 @@ bool gears_session_exchange(gears_session *session, gears_stage *stage, const ch
 
 /* Whether the session still works on an exchange that a cancelled stage left. Between lock and unlock. */
 bool gears_session_unanswered(gears_session *session);
+/* Leave an EXECUTE or LOG, which came from an exchange of a stage that is cancelled, to drain. Between lock and unlock. */
+void gears_session_leave_wish(gears_session *session);
 /* Wait for that answer, which nobody wants, for 50 ms (2 s if other stages share the session), then abandon the
- * session. Not on the stage's worker: nobody waits for a cancelled query. Between lock and unlock. */
+ * session; meanwhile an EXECUTE is answered by an error. Not on the stage's worker: nobody waits for a cancelled query.
+ * Between lock and unlock. */
 void gears_session_drain(gears_session *session);
 
 /* The session broke the format: nobody gets it any more. stage->error is the caller's. Between lock and unlock. */

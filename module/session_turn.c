@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lock.h"
+#include "reply.h"
 #include "session_parts.h"
 
 enum { STEP_MS = 10, GRACE_MS = 50, SHARED_GRACE_MS = 2000, ENDING_MS = 2000 };
@@ -175,8 +176,13 @@ static bool take_answer(gears_session *session, gears_stage *stage, const char *
     return false;
 }
 
-/* After an answer that nobody wants any more: an EXECUTE or LOG is not the end of the call. */
+/* An EXECUTE or LOG is not the end of the call. */
 static bool is_between_calls(uint32_t kind) { return kind != GEARS_EXECUTE && kind != GEARS_LOG; }
+
+static void give_turn(gears_session *session) {
+    atomic_store(&session->mailbox->turn, GEARS_TURN_SESSION);
+    gears_mailbox_wake(session->mailbox);
+}
 
 bool gears_session_exchange(gears_session *session, gears_stage *stage, const char *function, uint32_t *kind,
                             uint64_t *size) {
@@ -184,8 +190,7 @@ bool gears_session_exchange(gears_session *session, gears_stage *stage, const ch
     unsigned milliseconds = stage->ending && gears_session_timeout_ms > ENDING_MS ? ENDING_MS
                                                                                   : gears_session_timeout_ms;
     if (mailbox->size > session->largest) session->largest = mailbox->size;
-    atomic_store(&mailbox->turn, GEARS_TURN_SESSION);
-    gears_mailbox_wake(mailbox);
+    give_turn(session);
     outcome what = wait_for_turn(session, stage, gears_lock_now() + (uint64_t)milliseconds * 1000);
     bool answered = what == ANSWERED && take_answer(session, stage, function, kind, size);
     bool cancelled = is_cancelled(stage);
@@ -196,21 +201,39 @@ bool gears_session_exchange(gears_session *session, gears_stage *stage, const ch
         fail_late(stage, function, milliseconds);
     else
         gears_session_fail_cancelled(stage);
-    session->unanswered = what == CANCELLED && !gears_session_stopping();
-    if (!session->unanswered && (!answered || !is_between_calls(*kind))) gears_session_abandon(session);
+    bool between_calls = answered && is_between_calls(*kind);
+    session->unanswered = (answered || what == CANCELLED) && !between_calls && !gears_session_stopping();
+    if (!session->unanswered && !between_calls) gears_session_abandon(session);
     return false;
 }
 
+void gears_session_leave_wish(gears_session *session) { session->unanswered = true; }
+
 bool gears_session_unanswered(gears_session *session) { return session->unanswered; }
+
+/* What the call of a cancelled stage wants of the server is an error to it: it may end by that. */
+static void refuse_wish(gears_session *session, uint32_t kind) {
+    gears_mailbox *mailbox = session->mailbox;
+    char *payload = (char *)mailbox + GEARS_MAILBOX_HEADER;
+    gears_batch_writer writer = {payload, payload + GEARS_MAILBOX_BYTES, false};
+    if (kind == GEARS_EXECUTE) gears_reply_error(&writer, "ERR the query was cancelled");
+    mailbox->kind = GEARS_ANSWER;
+    mailbox->size = (uint64_t)(writer.at - payload);
+    give_turn(session);
+}
 
 /* Longer if other stages would lose theirs with the session. */
 void gears_session_drain(gears_session *session) {
     uint64_t grace_ms = atomic_load(&session->users) > 1 ? SHARED_GRACE_MS : GRACE_MS;
+    uint64_t deadline = gears_lock_now() + grace_ms * 1000;
     if (!session->unanswered) return;
     session->unanswered = false;
-    if (wait_for_turn(session, NULL, gears_lock_now() + grace_ms * 1000) != ANSWERED ||
-        !is_between_calls(*(volatile uint32_t *)&session->mailbox->kind))
-        gears_session_abandon(session);
+    while (gears_lock_now() < deadline && wait_for_turn(session, NULL, deadline) == ANSWERED) {
+        uint32_t kind = *(volatile uint32_t *)&session->mailbox->kind;
+        if (is_between_calls(kind)) return;
+        refuse_wish(session, kind);
+    }
+    gears_session_abandon(session);
 }
 
 void gears_session_abandon(gears_session *session) { gears_session_drop(session); }

@@ -367,6 +367,33 @@ def test_a_cancelled_stage_is_gone_while_its_session_works_on(which: str) -> Non
         assert counts(client) == (1, 0, 0)
 
 
+TALKS = """
+import time
+from gearsql import hook
+for i in range(int(a0 * 100)):
+    hook.execute('DBSIZE')
+    hook.log('at work')
+    time.sleep(0.01)
+return a0
+"""
+
+
+@pytest.mark.parametrize("isolation", ["session", "process"])
+def test_a_cancelled_function_that_talks_to_the_server_ends_no_other_query(isolation: Any) -> None:
+    with one() as (server, client):
+        hook = scalar(client, "talks", "DOUBLE", "DOUBLE", TALKS, volatile=True, isolation=isolation)
+        for _ in range(3):
+            first = Query(server, hook, "", ", 1.0", stage="first")
+            wait_for(lambda: status(client)["stages_running"], 1)
+            time.sleep(0.3)
+            second = Query(server, hook, "", ", 0.1", stage="second")
+            wait_for(lambda: status(client)["stages_running"], 2)
+            client.execute_command("GEARSQL.CANCEL", "first")
+            assert first.result() == "GEARSCANCELLED by GEARSQL.CANCEL"
+            assert "GEARS" not in second.result()
+        assert counts(client)[2] == 0
+
+
 def oldest_stage(client: redis.Redis) -> int:
     """The client whose stage has run longest."""
     stages = [{flat[i]: flat[i + 1] for i in range(0, len(flat), 2)} for flat in status(client)["stages"]]

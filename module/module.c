@@ -75,6 +75,7 @@ static const struct {
     {"QUERY_ROWS", &gears_limits_rows, 0, UINT_MAX},
     {"QUERY_SHIPPED_ROWS", &gears_limits_shipped_rows, 0, UINT_MAX},
     {"QUERY_SHIPPED_MB", &gears_limits_shipped_mb, 0, 1u << 30},
+    {"QUERY_FRAME_MB", &gears_limits_frame_mb, 0, 1u << 20},
     {"QUERY_MEMORY_MB", &gears_limits_memory_mb, 0, 1u << 20},
     {"FRAMES", &gears_limits_frames_mb, 2, 1u << 20},
     {"SESSIONS", &gears_session_limit, 1, 1024},

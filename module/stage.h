@@ -89,7 +89,7 @@ typedef struct gears_given {
 
 /* 0: no bound. stage_limits.c */
 typedef struct gears_limits {
-    uint64_t time_ms, deadline_us, rows, shipped_rows, shipped_bytes, memory_bytes;
+    uint64_t time_ms, deadline_us, rows, shipped_rows, shipped_bytes, frame_bytes, memory_bytes;
 } gears_limits;
 
 typedef struct gears_stage {

@@ -7,7 +7,7 @@
 #include "lock.h"
 
 unsigned gears_limits_time_ms, gears_limits_rows, gears_limits_shipped_rows, gears_limits_shipped_mb,
-    gears_limits_memory_mb, gears_limits_frames_mb = 256;
+    gears_limits_frame_mb, gears_limits_memory_mb, gears_limits_frames_mb = 256;
 
 enum { LONGEST_SLEEP_MS = 1000, REMEMBERED = 4096 };
 
@@ -54,6 +54,7 @@ void gears_limits_start(RedisModuleCtx *ctx, gears_stage *stage) {
     tighten(&stage->limits.rows, gears_limits_rows);
     tighten(&stage->limits.shipped_rows, gears_limits_shipped_rows);
     tighten(&stage->limits.shipped_bytes, (uint64_t)gears_limits_shipped_mb << 20);
+    tighten(&stage->limits.frame_bytes, (uint64_t)gears_limits_frame_mb << 20);
     tighten(&stage->limits.memory_bytes, (uint64_t)gears_limits_memory_mb << 20);
     if (stage->limits.time_ms == 0) return;
     stage->limits.deadline_us = stage->started_us + stage->limits.time_ms * 1000;
@@ -75,13 +76,15 @@ static _Atomic uint64_t kept; /* bytes of all frames that their clients have not
 
 void gears_limits_freed(uint64_t bytes) { atomic_fetch_sub(&kept, bytes); }
 
-bool gears_limits_shipped(gears_stage *stage, uint64_t rows, uint64_t bytes) {
+bool gears_limits_shipped(gears_stage *stage, uint64_t rows, uint64_t bytes, uint64_t frame) {
     uint64_t all_rows = atomic_fetch_add(&stage->rows_shipped, rows) + rows;
     uint64_t all_bytes = atomic_fetch_add(&stage->bytes_shipped, bytes) + bytes;
     uint64_t frames = atomic_fetch_add(&kept, bytes) + bytes, most = (uint64_t)gears_limits_frames_mb << 20;
     return within(stage, all_rows, stage->limits.shipped_rows, "GEARSROWS", "rows would be shipped by this shard") &&
            within(stage, all_bytes, stage->limits.shipped_bytes, "GEARSBYTES",
                   "bytes would be shipped by this shard") &&
+           within(stage, frame, stage->limits.frame_bytes, "GEARSMEMORY",
+                  "bytes would wait in one frame of this shard") &&
            within(stage, frames, most, "GEARSMEMORY", "bytes of frames wait for their clients (argument FRAMES)");
 }
 

@@ -7,16 +7,16 @@
 
 /* Module arguments; 0: no bound. */
 extern unsigned gears_limits_time_ms, gears_limits_rows, gears_limits_shipped_rows, gears_limits_shipped_mb,
-    gears_limits_memory_mb, gears_limits_frames_mb;
+    gears_limits_frame_mb, gears_limits_memory_mb, gears_limits_frames_mb;
 
 /* Give the stage the server's bounds where they are tighter, and see to its deadline.
  * Runs on: main thread, when the stage is accepted. */
 void gears_limits_start(RedisModuleCtx *ctx, gears_stage *stage);
 
-/* Count rows that were read, or rows and bytes of a frame. False, with the stage failed: too many.
+/* Count rows that were read, or rows and bytes that go into a frame, which has `frame` bytes then. False, with the stage failed: too many.
  * Runs on: worker threads. Takes no lock. */
 bool gears_limits_scanned(gears_stage *stage, uint64_t rows);
-bool gears_limits_shipped(gears_stage *stage, uint64_t rows, uint64_t bytes);
+bool gears_limits_shipped(gears_stage *stage, uint64_t rows, uint64_t bytes, uint64_t frame);
 /* The frame is with its client, or thrown away: it does not count as kept any more. Runs on: worker threads. */
 void gears_limits_freed(uint64_t bytes);
 

@@ -406,7 +406,7 @@ static bool decode_limits(decoder *d, gears_stage *stage) {
     } known[] = {
         {"TIME_MS", &stage->limits.time_ms},           {"ROWS", &stage->limits.rows},
         {"SHIPPED_ROWS", &stage->limits.shipped_rows}, {"SHIPPED_BYTES", &stage->limits.shipped_bytes},
-        {"MEMORY_BYTES", &stage->limits.memory_bytes},
+        {"FRAME_BYTES", &stage->limits.frame_bytes},   {"MEMORY_BYTES", &stage->limits.memory_bytes},
     };
     enum { KNOWN = sizeof known / sizeof *known };
     size_t count;

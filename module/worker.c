@@ -138,7 +138,7 @@ static bool write_schema(worker *w, gears_stage *stage, execution *e) {
 
 static bool count_shipped(gears_stage *stage, execution *e, uint64_t rows, uint64_t bytes) {
     e->kept += bytes;
-    return gears_limits_shipped(stage, rows, bytes);
+    return gears_limits_shipped(stage, rows, bytes, e->kept);
 }
 
 static void free_frame(execution *e) {

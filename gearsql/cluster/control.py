@@ -27,6 +27,7 @@ LIMITS = {
     "rows": "ROWS",
     "shipped_rows": "SHIPPED_ROWS",
     "shipped_bytes": "SHIPPED_BYTES",
+    "frame_bytes": "FRAME_BYTES",
     "memory": "MEMORY_BYTES",
 }
 """What a query may be bounded by on each shard, and the servers' words; the memory is the merge's, too."""

@@ -42,9 +42,9 @@ def connect(
     says what a query does when the user may not read some of a table's keys: 'error', it fails, or 'skip', it
     answers over the others and a note says how many were left out. `read_from` is 'primary',
     'replica' (of a cluster, where one has caught up with its primary; else the primary, and a note says so),
-    or 'replica-only'. `limits` bounds what a query does on each shard: rows, shipped_rows, shipped_bytes, and
-    memory (bytes, which also holds for its merge here). `files` allows COPY, which reads and writes files of
-    this machine. Further options are redis-py's.
+    or 'replica-only'. `limits` bounds what a query does on each shard: rows, shipped_rows, shipped_bytes,
+    frame_bytes, and memory (bytes, which also holds for its merge here). `files` allows COPY, which reads
+    and writes files of this machine. Further options are redis-py's.
     """
     url = url or os.environ.get("GEARSQL_URL")
     server = Cluster(1) if url is None else None

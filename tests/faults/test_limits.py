@@ -52,6 +52,15 @@ GREEDY = 'SELECT count(*), max(length(s)) FROM (SELECT DISTINCT repeat(w, 200) A
 GREED = [(ROWS, 1200)]
 
 
+def test_a_frame_of_rows_that_are_too_wide_is_refused(alone: Cluster) -> None:
+    """One frame waits at a time, of a mebibyte or of the 2,048 rows that it could not be cut in."""
+    wide = 'SELECT n, repeat(w, 200) FROM "row:*"'
+    with gearsql.connect(alone.url, limits={"frame_bytes": 3 << 20}) as connection:
+        assert len(connection.execute(wide).fetchall()) == ROWS
+        with pytest.raises(MemoryLimitError, match="bytes would wait in one frame"):
+            connection.execute('SELECT repeat(w, 2000) FROM "row:*"')
+
+
 def test_memory_is_bounded_for_one_query_and_for_no_other(alone: Cluster) -> None:
     with (
         gearsql.connect(alone.url, limits={"memory": LEAST}) as bounded,

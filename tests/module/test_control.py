@@ -95,6 +95,9 @@ def test_rows_and_bytes_are_bounded(loaded: redis.Redis) -> None:
     assert refused(loaded, WIDE, "LIMITS", 1, "SHIPPED_BYTES", 9999).startswith(
         "GEARSBYTES more than 9999 bytes"
     )
+    assert refused(loaded, WIDE, "LIMITS", 1, "FRAME_BYTES", 9999).startswith(
+        "GEARSMEMORY more than 9999 bytes would wait in one frame"
+    )
     words = execute_words("SELECT count(*) FROM scan_0", Scan(), options=["LIMITS", 1, "ROWS", ROWS])
     assert loaded.execute_command(*words)[1] == 0
 

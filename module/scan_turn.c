@@ -109,7 +109,9 @@ bool gears_scan_begin_turn(scan_state *s) {
     RedisModule_SelectDb(s->ctx, s->stage->database);
     s->now_ms = wall_clock_ms();
     atomic_store_explicit(&s->stage->keys_total, RedisModule_DbSize(s->ctx), memory_order_relaxed);
-    return s->stage->slots == NULL || gears_scan_look_at_slots(s);
+    bool may_read = s->stage->slots == NULL || gears_scan_look_at_slots(s);
+    if (!may_read) RedisModule_FreeModuleUser(s->user);
+    return may_read;
 }
 
 /* RM_Scan until the chunk is full or the time is up, and then until a slot begins, unless that takes as long again. */

@@ -1,13 +1,13 @@
 """The server's ACL holds for stages: commands, key patterns, and users that change while a stage runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pytest
 import redis
 
 from gearsql.embedded import Cluster
-from tests.module.raw import Scan, connect, execute_words, run, stats_of
+from tests.module.raw import Column, Scan, Word, connect, execute_words, run, stats_of
 
 # Redis 7.0 has no ACL categories for the commands of modules, so there each must be named.
 RIGHTS = ["on", ">secret", "+@read", "+gearsql.execute", "+gearsql.fetch"]
@@ -58,14 +58,17 @@ def test_keys_that_may_not_be_read_are_left_out_and_counted_if_asked_for(
     assert pa.ipc.open_stream(answer).read_all().to_pydict() == {"count_star()": [1000]}
 
 
-def test_a_user_that_loses_its_keys_midway_gets_an_error(client: redis.Redis, reader: redis.Redis) -> None:
+@pytest.mark.parametrize("loss", [("resetkeys", "~other:*"), ("-gearsql.fetch",)])
+def test_a_user_that_loses_its_rights_midway_gets_an_error(
+    client: redis.Redis, reader: redis.Redis, loss: tuple[str, ...]
+) -> None:
     pipe = client.pipeline(transaction=False)
-    for i in range(100_000):
+    for i in range(30_000):
         pipe.hset(f"user:{i}", "city", "x" * 200)
     pipe.execute()
     _, more, _ = reader.execute_command(*execute_words("SELECT city, _key FROM scan_0", Scan("user:*")))
     assert more
-    client.execute_command("ACL", "SETUSER", "reader", "resetkeys", "~other:*")
+    client.execute_command("ACL", "SETUSER", "reader", *loss)
     with pytest.raises(redis.exceptions.NoPermissionError):
         while more:
             _, more, _ = reader.execute_command("GEARSQL.FETCH", "q")
@@ -82,3 +85,92 @@ def test_a_user_deleted_midway_ends_the_stage_and_not_the_server(
             brief.execute_command(*execute_words("SELECT city, _key FROM scan_0 a, range(100)", Scan()))
             client.execute_command("ACL", "DELUSER", "brief")
     assert client.ping()
+
+
+COMMANDS: dict[str, Sequence[Word]] = {
+    "execute": execute_words("SELECT 1"),
+    "fetch": ("GEARSQL.FETCH", "q"),
+    "cancel": ("GEARSQL.CANCEL", "q"),
+    "status": ("GEARSQL.STATUS",),
+    "functions": ("GEARSQL.FUNCTIONS",),
+    "define": ("GEARSQL.DEFINE", "SET", *["x"] * 13),
+    "undefine": ("GEARSQL.UNDEFINE", "x", "f"),
+}
+
+
+def is_denied(client: redis.Redis, words: Sequence[Word]) -> bool:
+    try:
+        client.execute_command(*words)
+    except redis.ResponseError as error:
+        # Servers have words of their own for what a script may not.
+        told = str(error)
+        return (
+            isinstance(error, redis.exceptions.NoPermissionError)
+            or "permissions" in told
+            or "The user" in told
+        )
+    return False
+
+
+@pytest.mark.parametrize("allowed", COMMANDS)
+def test_every_command_is_a_right_of_its_own(client: redis.Redis, reader: redis.Redis, allowed: str) -> None:
+    client.execute_command("ACL", "SETUSER", "reader", "-@all", f"+gearsql.{allowed}")
+    assert {name: is_denied(reader, words) for name, words in COMMANDS.items()} == {
+        name: name != allowed for name in COMMANDS
+    }
+
+
+def test_a_script_has_no_other_rights_than_its_user(client: redis.Redis, reader: redis.Redis) -> None:
+    client.execute_command("ACL", "SETUSER", "reader", "-@all", "+eval", "+gearsql.status")
+    assert {
+        name: is_denied(reader, ("EVAL", "return redis.call(unpack(ARGV))", 0, *words))
+        for name, words in COMMANDS.items()
+    } == {name: name != "status" for name in COMMANDS}
+
+
+HIDDEN = b"nobody-may-read-this"
+# What a key type's columns are, and how a key with the hidden value comes to be.
+HIDING: dict[str, tuple[str, Sequence[Word]]] = {
+    "hash": ("fsecret", ("HSET", "secret:hash", "secret", HIDDEN)),
+    "string": ("ev", ("SET", "secret:string", HIDDEN)),
+    "json": ("fsecret", ("SET", "secret:json", b'{"secret": "%s"}' % HIDDEN)),
+    "set": ("ev", ("SADD", "secret:set", HIDDEN)),
+    "list": ("ev", ("RPUSH", "secret:list", HIDDEN)),
+    "zset": ("ev", ("ZADD", "secret:zset", 1, HIDDEN)),
+    "stream": ("fsecret", ("XADD", "secret:stream", "1-1", "secret", HIDDEN)),
+}
+
+
+def what_is_told(client: redis.Redis, words: Sequence[Word]) -> bytes:
+    try:
+        return repr(client.execute_command(*words)).encode()
+    except redis.ResponseError as error:
+        return str(error).encode()
+
+
+@pytest.mark.parametrize("kind", HIDING)
+def test_nothing_of_a_key_that_may_not_be_read_is_told(
+    client: redis.Redis, reader: redis.Redis, kind: str
+) -> None:
+    """Not in rows, nor in errors about values that fit no type; whatever a client sends."""
+    source, write = HIDING[kind]
+    client.execute_command(*write)
+    modes = ("sliced", "snapshot") if kind == "hash" else ("sliced",)
+    ways = [
+        (mode, acl, on_error, type_, glob, cast)
+        for mode in modes
+        for acl in ("error", "skip")
+        for on_error in ("error", "null", "skip")
+        for type_ in ("VARCHAR", "BIGINT")
+        for glob in ("secret:*", "*")
+        for cast in ((None, "duckdb") if mode == "sliced" else (None,))
+    ]
+    for mode, acl, on_error, type_, glob, cast in ways:
+        column: Column = ("c", type_, source)
+        words = execute_words("SELECT c FROM scan_0", Scan(glob, [column], on_error, cast=cast), mode=mode)
+        scan = words.index("SCAN") + 2
+        words[scan:scan] = ["TYPE", kind] if kind != "hash" else []
+        words[6:6] = ["ACL", acl]
+        told = what_is_told(reader, words)
+        assert HIDDEN not in told, (mode, acl, on_error, type_, glob, cast)
+        assert b"NOPERM" in told or b"o right" in told if acl == "error" else b"keys_withheld" in told, told

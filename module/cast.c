@@ -12,18 +12,33 @@ static const struct {
     const char *name;
     uint8_t width;
 } KINDS[] = {
-    [GEARS_BOOLEAN] = {"BOOLEAN", 1},     [GEARS_TINYINT] = {"TINYINT", 1},
-    [GEARS_SMALLINT] = {"SMALLINT", 2},   [GEARS_INTEGER] = {"INTEGER", 4},
-    [GEARS_BIGINT] = {"BIGINT", 8},       [GEARS_HUGEINT] = {"HUGEINT", 16},
-    [GEARS_UTINYINT] = {"UTINYINT", 1},   [GEARS_USMALLINT] = {"USMALLINT", 2},
-    [GEARS_UINTEGER] = {"UINTEGER", 4},   [GEARS_UBIGINT] = {"UBIGINT", 8},
-    [GEARS_UHUGEINT] = {"UHUGEINT", 16},  [GEARS_FLOAT] = {"FLOAT", 4},
-    [GEARS_DOUBLE] = {"DOUBLE", 8},       [GEARS_DECIMAL] = {"DECIMAL", 0},
-    [GEARS_DATE] = {"DATE", 4},           [GEARS_TIME] = {"TIME", 8},
-    [GEARS_TIMESTAMP] = {"TIMESTAMP", 8}, [GEARS_TIMESTAMPTZ] = {"TIMESTAMP WITH TIME ZONE", 8},
-    [GEARS_INTERVAL] = {"INTERVAL", 16},  [GEARS_ENUM] = {"ENUM", 0},
-    [GEARS_UUID] = {"UUID", 16},          [GEARS_VARCHAR] = {"VARCHAR", 0},
-    [GEARS_BLOB] = {"BLOB", 0},           [GEARS_JSON] = {"JSON", 0},
+    [GEARS_BOOLEAN] = {"BOOLEAN", 1},
+    [GEARS_TINYINT] = {"TINYINT", 1},
+    [GEARS_SMALLINT] = {"SMALLINT", 2},
+    [GEARS_INTEGER] = {"INTEGER", 4},
+    [GEARS_BIGINT] = {"BIGINT", 8},
+    [GEARS_HUGEINT] = {"HUGEINT", 16},
+    [GEARS_UTINYINT] = {"UTINYINT", 1},
+    [GEARS_USMALLINT] = {"USMALLINT", 2},
+    [GEARS_UINTEGER] = {"UINTEGER", 4},
+    [GEARS_UBIGINT] = {"UBIGINT", 8},
+    [GEARS_UHUGEINT] = {"UHUGEINT", 16},
+    [GEARS_FLOAT] = {"FLOAT", 4},
+    [GEARS_DOUBLE] = {"DOUBLE", 8},
+    [GEARS_DECIMAL] = {"DECIMAL", 0},
+    [GEARS_DATE] = {"DATE", 4},
+    [GEARS_TIME] = {"TIME", 8},
+    [GEARS_TIMESTAMP] = {"TIMESTAMP", 8},
+    [GEARS_TIMESTAMPTZ] = {"TIMESTAMP WITH TIME ZONE", 8},
+    [GEARS_TIMESTAMP_S] = {"TIMESTAMP_S", 8},
+    [GEARS_TIMESTAMP_MS] = {"TIMESTAMP_MS", 8},
+    [GEARS_TIMESTAMP_NS] = {"TIMESTAMP_NS", 8},
+    [GEARS_INTERVAL] = {"INTERVAL", 16},
+    [GEARS_ENUM] = {"ENUM", 0},
+    [GEARS_UUID] = {"UUID", 16},
+    [GEARS_VARCHAR] = {"VARCHAR", 0},
+    [GEARS_BLOB] = {"BLOB", 0},
+    [GEARS_JSON] = {"JSON", 0},
 };
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0], MAX_PRECISION = 38, MAX_HUGEINT_DIGITS = 39 };
@@ -226,6 +241,9 @@ bool gears_cast_value(const gears_type *type, const char *s, size_t n, void *slo
     case GEARS_DATE: return gears_cast_date(s, n, slot);
     case GEARS_TIME: return gears_cast_time(s, n, slot);
     case GEARS_TIMESTAMP: return gears_cast_timestamp(s, n, slot);
+    case GEARS_TIMESTAMP_S: return gears_cast_timestamp_s(s, n, slot);
+    case GEARS_TIMESTAMP_MS: return gears_cast_timestamp_ms(s, n, slot);
+    case GEARS_TIMESTAMP_NS: return gears_cast_timestamp_ns(s, n, slot);
     case GEARS_TIMESTAMPTZ: return gears_cast_timestamptz(s, n, slot);
     case GEARS_INTERVAL: return gears_cast_interval(s, n, slot);
     case GEARS_ENUM: return gears_cast_enum(type, s, n, slot);

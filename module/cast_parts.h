@@ -17,6 +17,9 @@ bool gears_cast_float(const char *s, size_t n, void *out);
 bool gears_cast_date(const char *s, size_t n, void *out);
 bool gears_cast_time(const char *s, size_t n, void *out);
 bool gears_cast_timestamp(const char *s, size_t n, void *out);
+bool gears_cast_timestamp_s(const char *s, size_t n, void *out);
+bool gears_cast_timestamp_ms(const char *s, size_t n, void *out);
+bool gears_cast_timestamp_ns(const char *s, size_t n, void *out);
 bool gears_cast_timestamptz(const char *s, size_t n, void *out);
 
 /* ENUM('a', 'b'): the type and its values' texts, a position's width, the cast of a text that may be empty. */

@@ -1,4 +1,4 @@
-/* Casts to DATE, TIME and TIMESTAMP with and without zone: the ISO 8601 forms with fixed places, in the proleptic Gregorian calendar. */
+/* Casts to DATE, TIME and the TIMESTAMPs, with and without zone: the ISO 8601 forms with fixed places, in the proleptic Gregorian calendar. */
 #include <string.h>
 
 #include "cast_parts.h"
@@ -92,6 +92,36 @@ bool gears_cast_timestamp(const char *s, size_t n, void *out) {
     int64_t micros;
     if (!parse_timestamp(s, n, &micros)) return false;
     memcpy(out, &micros, sizeof micros);
+    return true;
+}
+
+/* A TIMESTAMP of units of `unit` microseconds. */
+static bool cast_in_units(const char *s, size_t n, int64_t unit, void *out) {
+    int64_t micros;
+    if (!parse_timestamp(s, n, &micros) || micros % unit != 0) return false;
+    micros /= unit;
+    memcpy(out, &micros, sizeof micros);
+    return true;
+}
+
+bool gears_cast_timestamp_s(const char *s, size_t n, void *out) { return cast_in_units(s, n, MICROS_PER_SECOND, out); }
+
+bool gears_cast_timestamp_ms(const char *s, size_t n, void *out) { return cast_in_units(s, n, 1000, out); }
+
+/* The largest and the least number stand for infinity in DuckDB. */
+bool gears_cast_timestamp_ns(const char *s, size_t n, void *out) {
+    enum { MICROS_LENGTH = DATE_LENGTH + 1 + TIME_LENGTH + 1 + FRACTION_DIGITS };
+    unsigned beyond = 0;
+    int64_t nanos;
+    if (n > MICROS_LENGTH) {
+        size_t digits = n - MICROS_LENGTH;
+        if (digits > 3 || !gears_cast_digits(s + MICROS_LENGTH, digits, &beyond)) return false;
+        for (; digits < 3; digits++) beyond *= 10;
+        n = MICROS_LENGTH;
+    }
+    if (!parse_timestamp(s, n, &nanos) || __builtin_mul_overflow(nanos, INT64_C(1000), &nanos)) return false;
+    if (__builtin_add_overflow(nanos, beyond, &nanos) || nanos == INT64_MAX || nanos == -INT64_MAX) return false;
+    memcpy(out, &nanos, sizeof nanos);
     return true;
 }
 

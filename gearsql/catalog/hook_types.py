@@ -101,7 +101,10 @@ def column_type_names() -> tuple[str, ...]:
 
 def hook_type_names() -> tuple[str, ...]:
     """What a hint lists."""
-    return (*(name for name in readable_types() if name not in ("JSON", "ENUM")), "T[]", "STRUCT(name T, …)")
+    return (*(name for name in readable_types() if name not in _OF_COLUMNS), "T[]", "STRUCT(name T, …)")
+
+
+_OF_COLUMNS = ("JSON", "ENUM", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 
 
 def quoted(name: str) -> str:
@@ -230,10 +233,10 @@ def _leaves(type_: HookType) -> Iterator[str]:
 
 
 def _crosses(type_: HookType) -> bool:
-    """Whether sessions know it: a JSON goes in as VARCHAR."""
+    """Whether sessions know it: a JSON goes in as VARCHAR, a TIMESTAMP_S as TIMESTAMP."""
     match type_:
         case Plain(name):
-            return name != "JSON"
+            return name not in _OF_COLUMNS
         case ListOf(element):
             return _crosses(element)
         case StructOf(members):

@@ -23,13 +23,17 @@ _SPELLINGS = {
     "DATE": "",
     "TIME": "TIME_WITHOUT_TIME_ZONE",
     "TIMESTAMP": "DATETIME TIMESTAMP_US TIMESTAMP_WITHOUT_TIME_ZONE",
+    "TIMESTAMP_S": "",
+    "TIMESTAMP_MS": "",
+    "TIMESTAMP_NS": "",
     "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
     "INTERVAL": "",
     "UUID": "GUID",
     "JSON": "",
 }
+_BLANK = re.compile("_(?!(?:U|M|N)?S$)")  # TIMESTAMP_US is one word
 _CANONICAL = {
-    spelling.replace("_US", "\0").replace("_", " ").replace("\0", "_US"): name
+    _BLANK.sub(" ", spelling): name
     for name, spellings in _SPELLINGS.items()
     for spelling in (name, *spellings.split())
 }

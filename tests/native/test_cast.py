@@ -46,6 +46,8 @@ NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 PLAIN_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 TIME = re.compile(rb"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
+NANOSECONDS = re.compile(rb"(.{19}\.[0-9]{6})([0-9]{1,3})", re.DOTALL)
+UNITS = {"TIMESTAMP_S": 10**9, "TIMESTAMP_MS": 10**6, "TIMESTAMP_NS": 1}
 ZONE = re.compile(rb"(.*)(?:Z|([+-])(0[0-9]|1[0-5])(?::([0-5][0-9]))?)", re.DOTALL)
 COUNT = rb"(0|-?[1-9][0-9]{0,9})"
 INTERVAL = re.compile(
@@ -108,6 +110,18 @@ def read_timestamp(type: str, text: bytes) -> object:
     return datetime.combine(day, moment)
 
 
+def read_units(type: str, text: bytes) -> object:
+    """How many units since 1970; what is finer than one is zeros."""
+    found = NANOSECONDS.fullmatch(text) if type == "TIMESTAMP_NS" else None
+    moment = read_timestamp(type, found[1] if found else text)
+    if not isinstance(moment, datetime):
+        return MISFIT
+    nanoseconds = (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) * 1000
+    value, rest = divmod(nanoseconds + int(found[2].ljust(3, b"0") if found else 0), UNITS[type])
+    fits = rest == 0 and nanoseconds // UNITS[type] >= -(2**63) and abs(value) < 2**63 - 1
+    return value if fits else MISFIT
+
+
 def read_timestamptz(type: str, text: bytes) -> object:
     found = ZONE.fullmatch(text)
     local = read_timestamp(type, found[1]) if found and len(found[1]) > 10 else MISFIT
@@ -165,6 +179,7 @@ REFERENCES: dict[str, Callable[[str, bytes], object]] = {
     "DATE": read_date,
     "TIME": read_time,
     "TIMESTAMP": read_timestamp,
+    **dict.fromkeys(UNITS, read_units),
     "TIMESTAMP WITH TIME ZONE": read_timestamptz,
     "INTERVAL": read_interval,
     ENUM: lambda type, text: text.decode() if text in (b"1", b"", b"true", b"1970-01-01") else MISFIT,
@@ -214,7 +229,11 @@ ba5eba11-0000-0000-00000-00000000001|ba5eba11+0000-0000-0000-000000000001|
 1 month 30 days|14 months|178956970 years 7 months|178956970 years 8 months|2147483647 days|
 2147483648 days|-2147483648 days|-2147483649 days|9999999999 years|99999999999 years|1.5 days|1 week|
 1 hour|P1Y|1 year00:00:01|1 year -00:00:01|1 year 2 days 00:00:01.|day| day|-|
-1 year 2 months 3 days 04:05:06.1234567|
+1 year 2 months 3 days 04:05:06.1234567|1969-12-31 23:59:58.000|2024-02-29T01:02:03.120|
+2024-02-29 01:02:03.123456789|2024-02-29 01:02:03.1234567|2024-02-29 01:02:03.1234567890|
+2024-02-29 01:02:03.000000000|2024-02-29 01:02:03.123456z|1677-09-21 00:12:43.145225|
+1677-09-21 00:12:43.145224193|1677-09-21 00:12:43.145225001|2262-04-11 23:47:16.854775806|
+2262-04-11 23:47:16.854775807|2262-04-11 23:47:16.854776|
 """
 EDGE_TEXTS = [edge.encode() for edge in EDGES.replace("\n", "").split("|")]
 EDGE_TEXTS += [b"1\0", b"\0", b"1\xc2\xb2", "１".encode(), b"1\x80", b"-", b"7\n", b" 7", b"\t7"]
@@ -272,6 +291,8 @@ def cast(type: str, text: bytes) -> object:
     assert result.misfits == (not result.array.is_valid()[0].as_py())
     if result.misfits:
         return MISFIT
+    if type in UNITS:
+        return result.array.cast(pa.int64())[0].as_py()
     value = result.array[0].as_py()
     return int.from_bytes(value, "little", signed=type == "HUGEINT") if type.endswith("HUGEINT") else value
 
@@ -420,6 +441,7 @@ def test_duckdb_reads_a_cast_column_as_exactly_the_type(type: str) -> None:
         "DATE",
         "TIME",
         "TIMESTAMP",
+        *UNITS,
         "UUID",
         "BOOLEAN",
         "TIMESTAMP WITH TIME ZONE",
@@ -496,6 +518,9 @@ def test_other_type_names_are_refused(leafs: ctypes.CDLL, name: str) -> None:
         ("TIME", b"00:00:01.5", struct.pack("<q", 1_500_000)),
         ("TIMESTAMP", b"1969-12-31 23:59:59", struct.pack("<q", -1_000_000)),
         (ENUM, b"true", b"\2"),
+        ("TIMESTAMP_S", b"1969-12-31 23:59:59", struct.pack("<q", -1)),
+        ("TIMESTAMP_MS", b"1969-12-31 23:59:59.5", struct.pack("<q", -500)),
+        ("TIMESTAMP_NS", b"1969-12-31 23:59:59.123456789", struct.pack("<q", -876543211)),
         ("UHUGEINT", b"1", b"\1" + bytes(15)),
         ("TIMESTAMP WITH TIME ZONE", b"1970-01-01 02:00:01+02", struct.pack("<q", 1_000_000)),
         ("INTERVAL", b"1 year 2 days -00:00:01", struct.pack("<iiq", 12, 2, -1_000_000)),

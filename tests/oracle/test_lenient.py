@@ -36,6 +36,7 @@ TYPES = (
         "UUID",
         "VARCHAR",
     ),
+    *("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"),
 )
 TEXTS = [
     *(

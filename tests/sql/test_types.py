@@ -13,7 +13,8 @@ WRITTEN = [
     "numeric ( 10 , 2 )", "decimal(38,38)", "varchar", "text", "string", "char", "bpchar", "nvarchar",
     "character varying", "varchar(10)", "char(3)", "blob", "bytea", "binary", "varbinary", "date", "time",
     "time without time zone", "timestamp", "datetime", "timestamp_us", "timestamp  without time zone", "uuid",
-    "guid", "uhugeint", "uint128", "timestamptz", "timestamp with time  zone", "interval",
+    "timestamp_s", "timestamp_ms", "Timestamp_NS", "guid",
+    "uhugeint", "uint128", "timestamptz", "timestamp with time  zone", "interval",
     "enum ('b','A' , 'it''s')", "ENUM('')",
 ]  # fmt: skip
 

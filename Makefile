@@ -63,7 +63,7 @@ names: $(VENV)/dev
 	$(BIN)/python -m gearsql.sql.stage_functions > module/check_names.h.new
 	mv module/check_names.h.new module/check_names.h
 
-# A server with the module under valgrind: no byte may be lost in the module's frames; 2 minutes. Needs valgrind (apt).
+# A server with the module under valgrind: no byte may be lost in the module's frames; 5 minutes. Needs valgrind (apt).
 valgrind: $(VENV)/dev
 	command -v valgrind >/dev/null || apt-get install -y -qq valgrind
 	$(BIN)/python -m tests.health.valgrind
@@ -73,7 +73,7 @@ TARGETS ?=
 fuzz: $(VENV)/dev
 	$(BIN)/python -m tests.fuzz $(TARGETS)
 
-# Memory over 50,000 queries, then signals under load (benchmarks/soak); half an hour.
+# Memory over 50,000 queries, then signals under load (benchmarks/soak.md); two hours.
 soak: $(VENV)/dev
 	$(BIN)/python -m benchmarks.soak
 

@@ -34,9 +34,11 @@ def header() -> str:
 
 
 def _window_functions() -> frozenset[str]:
-    rows = duckdb.execute(
-        "SELECT lower(function_name) FROM duckdb_functions() WHERE function_type = 'window'"
-    ).fetchall()
+    rows = (
+        duckdb.connect()
+        .execute("SELECT lower(function_name) FROM duckdb_functions() WHERE function_type = 'window'")
+        .fetchall()
+    )
     return frozenset(name for (name,) in rows)
 
 

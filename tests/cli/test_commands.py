@@ -54,7 +54,7 @@ def test_parquet_is_loaded_in_the_text_that_casts_read_back(
     gearsql: Gearsql, plain_shards: Cluster, tmp_path: Path
 ) -> None:
     file = tmp_path / "rows.parquet"
-    duckdb.sql(
+    duckdb.connect().sql(
         r"""COPY (SELECT true AS yes, TIMESTAMP '2013-01-01 05:00:00.25' AS moment, 1e20 AS ratio,
             '\xFF\x00'::BLOB AS raw, 2::HUGEINT ** 100 AS big, 1.50::DECIMAL(5,2) AS price, NULL::INT AS none
             FROM range(2)) TO '"""

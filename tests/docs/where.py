@@ -143,9 +143,9 @@ def _functions() -> Iterator[str]:
     yield "| --- | --- |"
     known = known_functions()
     of_kind: dict[str, set[str]] = {}
-    for name, kind in duckdb.sql(
-        "SELECT lower(function_name), function_type FROM duckdb_functions()"
-    ).fetchall():
+    for name, kind in (
+        duckdb.connect().sql("SELECT lower(function_name), function_type FROM duckdb_functions()").fetchall()
+    ):
         if not name.startswith("__"):
             of_kind.setdefault(kind, set()).add(name)
     scalars = (of_kind["scalar"] | of_kind["macro"]) & known.allowed - known.aggregates

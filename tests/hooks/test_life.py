@@ -197,9 +197,12 @@ def test_an_answer_is_that_of_one_version(place: Cluster) -> None:
         for asker in askers:
             asker.start()
         begun, number = time.monotonic(), 0
-        while time.monotonic() - begun < 2.5:
+        while time.monotonic() - begun < 2.5 or number < 10:
             number += 1
+            so_far = len(answers)
             define(connection, "edition(n BIGINT) RETURNS BIGINT", f"return {number}")
+            # One of the three asks anew; the others are on their way.
+            wait_until(lambda more=so_far + 1: len(answers) >= more or bool(failures), "no answer came")
         over.set()
         for asker in askers:
             asker.join(30)
@@ -208,7 +211,7 @@ def test_an_answer_is_that_of_one_version(place: Cluster) -> None:
     mixed = [answer for answer in answers if len(answer) > 1 or any(len(set(row)) > 1 for row in answer)]
     assert not mixed, mixed[0]
     seen = {row[0] for answer in answers for row in answer}
-    assert len(seen) > 3 and number > 3, "queries ran between redefinitions"
+    assert len(seen) > 3, "queries ran between redefinitions"
     given_up = sum(not answer for answer in answers)
     assert given_up <= len(answers) // 3
 

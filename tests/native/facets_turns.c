@@ -117,17 +117,19 @@ static bool said(gears_stage *stage, const char *error) {
 static void what_is_over_a_bound_fails(void) {
     gears_stage *stage = new_stage("q.1"), *other = new_stage("q.2");
     CHECK(gears_limits_scanned(stage, 1000000)); /* no bound */
-    stage->limits = (gears_limits){.rows = 1000010, .shipped_rows = 5, .shipped_bytes = 100};
+    stage->limits = (gears_limits){.rows = 1000010, .shipped_rows = 5, .shipped_bytes = 100, .frame_bytes = 50};
     CHECK(gears_limits_scanned(stage, 10) && !gears_limits_scanned(stage, 1));
     CHECK(said(stage, "GEARSROWS more than 1000010 rows were read on this shard"));
-    CHECK(gears_limits_shipped(stage, 5, 100) && !gears_limits_shipped(stage, 1, 0));
+    CHECK(gears_limits_shipped(stage, 5, 100, 50) && !gears_limits_shipped(stage, 1, 0, 0));
     CHECK(said(stage, "GEARSROWS more than 5 rows would be shipped by this shard"));
-    CHECK(!gears_limits_shipped(other, 0, (256 << 20) - 99)); /* of all stages together */
+    CHECK(!gears_limits_shipped(other, 0, (256 << 20) - 99, 0)); /* of all stages together */
     CHECK(said(other, "GEARSMEMORY more than 268435456 bytes of frames wait for their clients (argument FRAMES)"));
     gears_limits_freed((256 << 20) - 99);
-    CHECK(gears_limits_shipped(other, 0, 1));
+    CHECK(gears_limits_shipped(other, 0, 1, 1));
     stage->limits.shipped_rows = 0;
-    CHECK(!gears_limits_shipped(stage, 0, 1) &&
+    CHECK(!gears_limits_shipped(stage, 0, 0, 51) &&
+          said(stage, "GEARSMEMORY more than 50 bytes would wait in one frame of this shard"));
+    CHECK(!gears_limits_shipped(stage, 0, 1, 1) &&
           said(stage, "GEARSBYTES more than 100 bytes would be shipped by this shard"));
     gears_stage_release(stage), gears_stage_release(other);
 }

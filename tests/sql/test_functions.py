@@ -32,10 +32,14 @@ ZONED = {
 
 def forms(condition: str) -> list[tuple[str, list[str], str]]:
     """DuckDB's scalar and aggregate functions: name, parameters' types, result's type."""
-    return duckdb.execute(
-        "SELECT lower(function_name), parameter_types, return_type FROM duckdb_functions()"
-        f" WHERE {condition} AND function_type IN ('scalar', 'aggregate')"
-    ).fetchall()
+    return (
+        duckdb.connect()
+        .execute(
+            "SELECT lower(function_name), parameter_types, return_type FROM duckdb_functions()"
+            f" WHERE {condition} AND function_type IN ('scalar', 'aggregate')"
+        )
+        .fetchall()
+    )
 
 
 def test_only_consistent_functions_are_allowed_and_those_of_the_time_zone() -> None:
@@ -105,10 +109,14 @@ def test_what_reaches_beyond_the_rows_is_not_allowed(name: str) -> None:
 
 def macros() -> list[tuple[str, Node]]:
     """DuckDB's macros and their parsed bodies."""
-    rows = duckdb.execute(
-        "SELECT lower(function_name), json_serialize_sql('SELECT ' || macro_definition)"
-        " FROM duckdb_functions() WHERE function_type = 'macro'"
-    ).fetchall()
+    rows = (
+        duckdb.connect()
+        .execute(
+            "SELECT lower(function_name), json_serialize_sql('SELECT ' || macro_definition)"
+            " FROM duckdb_functions() WHERE function_type = 'macro'"
+        )
+        .fetchall()
+    )
     return [(name, json.loads(body)) for name, body in rows]
 
 

@@ -43,8 +43,8 @@ def test_value_and_type_are_those_of_duckdbs_client(value: Any) -> None:
 
 
 def test_nan_is_nan() -> None:
-    assert duckdb.execute(f"SELECT isnan({constant(float('nan'))})").fetchone() == (True,)
-    assert duckdb.execute(f"SELECT typeof({constant(D('nan'))})").fetchone() == ("FLOAT",)
+    assert duckdb.connect().execute(f"SELECT isnan({constant(float('nan'))})").fetchone() == (True,)
+    assert duckdb.connect().execute(f"SELECT typeof({constant(D('nan'))})").fetchone() == ("FLOAT",)
 
 
 @settings(deadline=None)

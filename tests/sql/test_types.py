@@ -20,7 +20,7 @@ WRITTEN = [
 
 
 def duckdbs(written: str) -> str:
-    row = duckdb.execute(f"SELECT typeof(NULL::{written})").fetchone()
+    row = duckdb.connect().execute(f"SELECT typeof(NULL::{written})").fetchone()
     assert row is not None
     return str(row[0])
 
@@ -31,7 +31,7 @@ def test_the_canonical_name_is_duckdbs(written: str) -> None:
 
 
 def test_every_name_of_duckdb_is_read_as_duckdb_reads_it_or_refused() -> None:
-    names = duckdb.execute("SELECT DISTINCT type_name FROM duckdb_types()").fetchall()
+    names = duckdb.connect().execute("SELECT DISTINCT type_name FROM duckdb_types()").fetchall()
     for (name,) in names:
         ours = canonical_type(name)
         if ours is not None:

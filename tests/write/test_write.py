@@ -159,7 +159,7 @@ def _written(type_: str, value: Any) -> Any:
     """A dict is no parameter: what has parts goes in as JSON, which is what its column reads."""
     if not isinstance(value, list | dict):
         return value
-    found: str = duckdb.execute(f"SELECT to_json(?::{type_})::VARCHAR", [value]).fetchall()[0][0]
+    found: str = duckdb.connect().execute(f"SELECT to_json(?::{type_})::VARCHAR", [value]).fetchall()[0][0]
     for name in ("Infinity", "-Infinity", "NaN"):
         found = found.replace(f":{name}", f':"{name}"').replace(f"[{name}", f'["{name}"')
     return found

@@ -34,19 +34,8 @@ class Measured:
 
 
 _HEAD = (
-    *(
-        "shard",
-        "keys",
-        "rows",
-        "shipped",
-        "bytes",
-        "queued ms",
-        "scan ms",
-        "locked ms",
-        "slices",
-        "longest ms",
-    ),
-    *("stage ms", "mode"),
+    *("shard", "keys", "rows", "shipped", "bytes"),
+    *("queued ms", "scan ms", "locked ms", "slices", "longest ms", "stage ms", "mode"),
 )
 
 

@@ -190,8 +190,9 @@ def test_ctrl_c_ends_a_query_here_and_in_the_servers(one_server: Cluster, reader
         sql = 'SELECT sum(length(md5(repeat(text, 3000)))) FROM "slow:*"'
         words = ["-u", one_server.url, "--reader", reader, "-c", sql]
         command = [sys.executable, "-c", "from gearsql.cli import main; main()", *words]
+        others = _asking(client)
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            while b"name=gearsql" not in client.execute_command("CLIENT", "LIST"):
+            while not _asking(client) - others:
                 time.sleep(0.05)
             time.sleep(1.5)
             process.send_signal(signal.SIGINT)
@@ -203,6 +204,28 @@ def test_ctrl_c_ends_a_query_here_and_in_the_servers(one_server: Cluster, reader
             assert time.monotonic() < deadline
             time.sleep(0.05)
         client.flushdb()
+
+
+def _asking(client: redis.Redis) -> set[str]:
+    return {one["id"] for one in client.client_list() if one["name"] == "gearsql"}
+
+
+def test_ctrl_c_while_the_modules_load_is_as_quiet() -> None:
+    program = """if True:
+        import sys
+        from gearsql.cli import main
+
+        class Interrupted:
+            @staticmethod
+            def find_spec(name, path, target=None):
+                if name == "pyarrow":
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupted)
+        main()
+    """
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
 def _stages_running(client: redis.Redis) -> int:

@@ -52,7 +52,7 @@ ACL_HELP = "When some keys may not be read: fail, or answer over the others and 
 )
 @click.version_option(VERSION)
 @click.pass_context
-def main(
+def gearsql(
     context: click.Context,
     url: str | None,
     commands: tuple[str, ...],
@@ -93,4 +93,4 @@ def _read(file: str) -> str:
 
 
 for command in (load, serve, demo, module):
-    main.add_command(command)
+    gearsql.add_command(command)

@@ -1,4 +1,7 @@
-"""Statements that other queries answer: a view stands for its query, SUMMARIZE for aggregates."""
+"""Statements that other queries answer: a view stands for its query, SUMMARIZE for aggregates.
+
+A PIVOT without its values is one with the values that a query before it has found.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from gearsql.sql.ddl_summarize import COLUMNS, all_columns, summary
 from gearsql.sql.ddl_view import expanded
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse_query
+from gearsql.sql.pivots import Opened, ValuesWantedError
 from gearsql.sql.splice import Spliced
 from gearsql.sql.statements import (
     AnyQuery,
@@ -33,27 +37,29 @@ _DESCRIBED = ("column_name", "column_type", "source")
 
 Run = Callable[[Statement, Parameters, Progress | None, ScanMode], Answer]
 Columns = Callable[[AnyQuery, Parameters], tuple[ResultColumn, ...]]
+Cause = ViewNamedError | ValuesWantedError
+"""Why a query is to be answered by another one."""
 
 
 @dataclass(frozen=True)
 class Derived:
-    """`run` answers a statement, `columns` binds a query; ViewNamedError if one names a view."""
+    """`run` answers a statement, `columns` binds a query; or they raise that it is another one first."""
 
     _tables: Tables
     _run: Run
     _columns: Columns
 
-    def run_view(
+    def run_other(
         self,
         statement: AnyQuery | Explain,
-        view: View,
+        cause: Cause,
         parameters: Parameters,
         progress: Progress | None,
         mode: ScanMode,
     ) -> Answer:
-        """Run a query with a view's text in place of its name; views may name views."""
+        """Run a query with a view's text in place of its name, or with a PIVOT's values; it may have more."""
         query = statement.query if isinstance(statement, Explain) else statement
-        spliced, inner = _with_view(query, view)
+        spliced, inner = self._other(query, cause, mode)
         try:
             whole: AnyQuery | Explain = inner
             if isinstance(statement, Explain):
@@ -119,15 +125,36 @@ class Derived:
         while True:
             try:
                 return self._columns(query, parameters)
-            except ViewNamedError as inner:
-                _, query = _with_view(query, inner.view)
+            except (ViewNamedError, ValuesWantedError) as cause:
+                _, query = self._other(query, cause, "sliced")
+
+    def _other(self, query: AnyQuery, cause: Cause, mode: ScanMode) -> tuple[Spliced, AnyQuery]:
+        if isinstance(cause, ViewNamedError):
+            return _read(query, _with_view(query, cause.view))
+        return _read(query, self._with_values(query, cause.opened, mode))
+
+    def _with_values(self, query: AnyQuery, opened: Opened, mode: ScanMode) -> Spliced:
+        values = []
+        for text in opened.queries:
+            try:
+                answer = self._run(parse_query(text, text), None, None, mode)
+            except Error as error:
+                error.text, error.position = query.text, opened.pivot.position
+                raise
+            assert answer.table is not None
+            values.append(answer.table.column(0).to_pylist())
+        return opened.closed(values)
 
 
-def _with_view(query: AnyQuery, view: View) -> tuple[Spliced, AnyQuery]:
+def _with_view(query: AnyQuery, view: View) -> Spliced:
     spliced = expanded(query.syntax, view)
     if spliced.text == query.syntax.text or len(spliced.text) > MOST_TEXT:
         # A view that came to name itself, by OR REPLACE.
         raise ProgrammingError(f"the view {view.name} cannot be put into the query", text=query.text)
+    return spliced
+
+
+def _read(query: AnyQuery, spliced: Spliced) -> tuple[Spliced, AnyQuery]:
     try:
         return spliced, parse_query(spliced.text, spliced.text)
     except Error as error:

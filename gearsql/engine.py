@@ -60,6 +60,7 @@ from gearsql.sql.bind import Binder
 from gearsql.sql.bound import BoundQuery, ResultColumn, WideBound
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse
+from gearsql.sql.pivots import ValuesWantedError
 from gearsql.sql.sources import NO_TABLE
 from gearsql.sql.statements import (
     AnyQuery,
@@ -221,10 +222,10 @@ class Engine:
         while True:
             try:
                 return self._run(statement, parameters, progress, patience, mode)
-            except ViewNamedError as named:
+            except (ViewNamedError, ValuesWantedError) as cause:
                 if not isinstance(statement, Query | WideQuery | Explain):
                     raise
-                return self._derived.run_view(statement, named.view, parameters, progress, mode)
+                return self._derived.run_other(statement, cause, parameters, progress, mode)
             except (
                 SlotsNotCoveredError,
                 ShardUnreachableError,
@@ -368,6 +369,8 @@ class Engine:
 
     def _compiled_query(self, query: AnyQuery, parameters: Parameters, mode: ScanMode = "sliced") -> Compiled:
         """Bind and split, or fill in what the same text over the same tables gave before."""
+        if isinstance(query, WideQuery) and query.opened is not None:
+            raise ValuesWantedError(query.opened)
         tables, hooks = self._tables_of(query), self._hooks(query)
         self._chosen = reader = self._chosen or choose_reader(self._shards, self._wanted)
         # A snapshot is of one moment, and who reads replicas spares the primaries: for both keys are scanned.

@@ -18,7 +18,7 @@ from gearsql.sql.functions import VOLATILE
 from gearsql.sql.hooks import hooks_in
 from gearsql.sql.normalise import calls
 from gearsql.sql.syntax import Node, read_query, write_query
-from gearsql.sql.wide import references
+from gearsql.sql.wide import references, samples
 
 
 def split_wide(bound: WideBound, shards: int, reader: Reader, *, points: bool = True) -> GearsPlan | WidePlan:
@@ -45,11 +45,12 @@ def _part(part: Part, shards: int, reader: Reader, points: bool) -> GearsPlan:
 def _may_travel(bound: WideBound) -> bool:
     """Whether text and answer can cross the wire: Arrow carries an ENUM without its values.
 
-    Shards call no volatile functions.
+    Shards call no volatile functions, and draw no samples.
     """
     enums = any("ENUM(" in column.type for column in bound.columns)
     tree = read_query(bound.text).select
-    return not enums and "recurring." not in bound.text and not calls(tree, VOLATILE)
+    by_lot = calls(tree, VOLATILE) or samples(tree)
+    return not enums and "recurring." not in bound.text and not by_lot
 
 
 def _on_shard(bound: WideBound) -> str:

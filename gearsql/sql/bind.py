@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -178,6 +178,7 @@ class Binder:
         ours = {name: replace(table, name=name) for name, table in originals.items()}
         rows = explode_edits(step.syntax, hooks)
         step = _edited(step.syntax, [*rows, *_naming(step.syntax, names)], step.origin)
+        beside = _names_beside_stars(query.syntax, step.syntax)
         whole = splice(trim(step.syntax.text), bindable_edits(trim(step.syntax.text), found))
         if keyed and any(node.get("ref_type") == "NATURAL" for node in nodes(step.syntax.select)):
             raise NotSupportedError("NATURAL JOIN beside _key is not supported", text=query.text)
@@ -199,7 +200,7 @@ class Binder:
         form = bindable(text, found)
         if keyed:
             columns = self._columns(form, plan_of(self._connection, form), found, origin, query, known)
-        columns = tuple(ResultColumn(written.get(i, c.name), c.type) for i, c in enumerate(columns))
+        columns = _named(columns, written, beside)
         visible = {name: {c.name for c in _visible(table, keyed)} for name, table in ours.items()}
         reads = self._reads(form, visible)
         needed = self._reads(form, reads, pruned=True)
@@ -276,6 +277,7 @@ class Binder:
         check_names(query.syntax, scene.found)
         edits = _constants(query.syntax, parameters, [table], moment)
         step = _edited(query.syntax, edits, _same_place)
+        beside = _names_beside_stars(query.syntax, step.syntax)
         step = _edited(step.syntax, star_edits(step.syntax, scene.found), step.origin)
         scene = replace(scene, found=relations(step.syntax, table, hooks))
         lateral = splice(trim(step.syntax.text), lateral_edits(step.syntax, scene.found))
@@ -293,7 +295,7 @@ class Binder:
             reads = _mentioned(step.syntax.select, table)
         ordered = tuple(column.name for column in table.all_columns if column.name in reads)
         names = _written_names(query.syntax, step.syntax, scene.aggregates)
-        named = tuple(ResultColumn(names.get(i, c.name), c.type) for i, c in enumerate(columns))
+        named = _named(columns, names, beside)
         tree, exploded = self._tree(step.syntax, scene, plan)
         return BoundQuery(lateral.text, tree, table, named, ordered, scene.hooks, exploded)
 
@@ -410,8 +412,18 @@ def _mentioned(select: Node, table: Table) -> set[str]:
         node = stack.pop()
         if node.get("class") == "COLUMN_REF":
             found.update(fold(name) for name in node["column_names"])
+        elif node.get("class") == "STAR":
+            found.update(map(fold, _in_lists(node)))
         stack.extend(children(node))
     return {column.name for column in table.all_columns if fold(column.name) in found}
+
+
+def _in_lists(star: Node) -> Iterator[str]:
+    """The columns that a star leaves out, replaces or renames."""
+    yield from star["exclude_list"]
+    for entry in (*star["replace_list"], *star["rename_list"], *star["qualified_exclude_list"]):
+        name = entry.get("key", entry)
+        yield name if isinstance(name, str) else name["column"]
 
 
 def _written_names(before: Syntax, after: Syntax, aggregates: frozenset[str]) -> dict[int, str]:
@@ -430,6 +442,25 @@ def _written_names(before: Syntax, after: Syntax, aggregates: frozenset[str]) ->
         for index, item in enumerate(items)
         if not item["alias"] and _is_rewritten(item)
     }
+
+
+def _names_beside_stars(before: Syntax, after: Syntax) -> dict[str, str]:
+    """As _written_names, by what DuckDB names them: nobody knows yet how many columns a star is."""
+    pairs = zip(_items(before.select), _items(after.select), strict=True)
+    return {
+        write_expression(now): write_expression(item)
+        for item, now in pairs
+        if not item["alias"] and _is_rewritten(item)
+    }
+
+
+def _named(
+    columns: Iterable[ResultColumn], written: Mapping[int, str], beside: Mapping[str, str]
+) -> tuple[ResultColumn, ...]:
+    return tuple(
+        ResultColumn(written.get(index, beside.get(column.name, column.name)), column.type)
+        for index, column in enumerate(columns)
+    )
 
 
 def _items(node: Node) -> list[Node]:

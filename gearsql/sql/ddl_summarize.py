@@ -23,7 +23,7 @@ COLUMNS = (
     ResultColumn("count", "BIGINT"),
     ResultColumn("null_percentage", "DECIMAL(9,2)"),
 )
-QUERIES = ("SELECT", "FROM", "WITH", "VALUES", "(")
+QUERIES = ("SELECT", "FROM", "WITH", "VALUES", "(", "PIVOT", "PIVOT_WIDER", "UNPIVOT")
 """A query begins so."""
 OF_A_COLUMN = len(COLUMNS) - 2
 

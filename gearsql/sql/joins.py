@@ -28,7 +28,7 @@ from gearsql.sql.sources import Relation
 from gearsql.sql.syntax import Node, children, read_query, write_query
 from gearsql.sql.together import PLAIN, SIDES, Together
 from gearsql.sql.trees import sqlglot_tree, write_from
-from gearsql.sql.wide import select_from, sources_in
+from gearsql.sql.wide import samples, select_from, sources_in
 
 Ctes = Sequence[Node]
 MOST_JOINS = 16
@@ -94,7 +94,8 @@ class JoinTaking:
         block = {**bare, "from_table": read_query(f"FROM {name}").select["from_table"], "where_clause": None}
         if not is_block(block):
             return None
-        if any(calls(node, VOLATILE) or "recurring" in str(node) for node in (bare, *ctes)):
+        inside = (bare, *ctes)
+        if any(calls(node, VOLATILE) or samples(node) or "recurring" in str(node) for node in inside):
             return None
         try:
             return self._bound(name, bare, block, ctes, tuple(stays), named)

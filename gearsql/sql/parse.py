@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gearsql.catalog.names import table_key
-from gearsql.errors import Error, Position, SqlSyntaxError
+from gearsql.errors import Error, NotSupportedError, Position, SqlSyntaxError
 from gearsql.sql.blocks import is_block
 from gearsql.sql.clock import find_clocks
 from gearsql.sql.ddl import parse_ddl
@@ -15,6 +15,8 @@ from gearsql.sql.ddl_summarize import QUERIES, parse_summarize
 from gearsql.sql.ddl_view import is_view_statement, parse_view
 from gearsql.sql.ddl_write import WRITES, parse_write
 from gearsql.sql.hooks import called_names
+from gearsql.sql.parameters import find_parameters
+from gearsql.sql.pivots import OpenPivot, find_open, marked, opened
 from gearsql.sql.shape import check_shape
 from gearsql.sql.sources import name_position, source
 from gearsql.sql.statements import AnyQuery, DescribeQuery, Explain, Query, Source, Statement, WideQuery
@@ -80,6 +82,8 @@ def _without(text: str, words: Sequence[Token]) -> str:
 def parse_query(text: str, query: str) -> AnyQuery:
     """Parse a query that is a part of a statement, at its place in it, all else blank."""
     try:
+        if pivots := find_open(query):
+            return _open_query(text, query, pivots)
         syntax = read_query(query)
         check_shape(syntax)
     except Error as error:
@@ -93,3 +97,20 @@ def parse_query(text: str, query: str) -> AnyQuery:
     named = [Source(table["table_name"], name_position(syntax, table)) for table in references(syntax.select)]
     once = {table_key(one.name): one for one in reversed(named)}
     return WideQuery(text, syntax, tuple(once.values()), calls, timed)
+
+
+def _open_query(text: str, query: str, pivots: Sequence[OpenPivot]) -> WideQuery:
+    """Check a query with PIVOTs that lack their values, and say what finds those of the first."""
+    whole = marked(query, pivots)
+    try:
+        syntax = read_query(whole.text)
+        check_shape(syntax)
+        for parameter in find_parameters(syntax.select):
+            place = syntax.position(parameter)
+            raise NotSupportedError(
+                "a parameter beside PIVOT without its values is not supported", position=place
+            )
+    except Error as error:
+        error.position = whole.origin(error.position) if error.position else None
+        raise
+    return WideQuery(text, syntax, (), opened=opened(query, syntax.select, pivots[0]))

@@ -18,7 +18,7 @@ _MODIFIERS = {"ORDER_MODIFIER", "LIMIT_MODIFIER", "DISTINCT_MODIFIER"}
 _QUERIES = {
     "SELECT_NODE": {
         "modifiers", "cte_map", "select_list", "from_table", "where_clause", "group_expressions",
-        "group_sets", "aggregate_handling", "having", "qualify",
+        "group_sets", "aggregate_handling", "having", "qualify", "sample",
     },
     "SET_OPERATION_NODE": {"modifiers", "cte_map", "setop_type", "setop_all", "left", "right", "children"},
     "RECURSIVE_CTE_NODE": {
@@ -40,8 +40,8 @@ _SOURCES = {
         "source", "aggregates", "unpivot_names", "pivots", "groups", "column_name_alias", "include_nulls",
     },
 }  # fmt: skip
-_EVERYWHERE = {"type", "alias", "query_location", "query_location_length"}
-_NAMES = {"sample": "a sample", "at_clause": "AT", "SHOW_REF": "DESCRIBE, SHOW and SUMMARIZE of a query"}
+_EVERYWHERE = {"type", "alias", "query_location", "query_location_length", "sample"}
+_NAMES = {"at_clause": "AT", "SHOW_REF": "DESCRIBE, SHOW and SUMMARIZE of a query"}
 _CLASSES = {
     "COLUMN_REF", "CONSTANT", "PARAMETER", "LAMBDA", "CASE", "BETWEEN", "COLLATE", "COMPARISON",
     "CONJUNCTION", "CAST", "TYPE", "FUNCTION", "OPERATOR", "STAR", "WINDOW", "SUBQUERY",
@@ -94,10 +94,13 @@ class _Shape:
         kind, place = node["type"], self._place(node)
         if kind not in kinds:
             self._refuse(_NAMES.get(kind, str(kind)), place)
+        if (node.get("sample") or {}).get("repeatable"):
+            words = (("REPEATABLE",), ("SAMPLE", "TABLESAMPLE"))
+            found = [keyword(self.syntax.text, some) for some in words]
+            self._refuse("REPEATABLE", found[0] or found[1], "rows come in another order each time")
         for part, value in node.items():
             if part not in kinds[kind] | _EVERYWHERE and value and value != {"map": []}:
-                using = keyword(self.syntax.text, ("USING",)) if kind == "SELECT_NODE" else None
-                self._refuse(_NAMES.get(part, part), using or place)
+                self._refuse(_NAMES.get(part, part), place)
 
     def _place(self, node: Node) -> Position:
         return self.syntax.position(node) or first_word(self.syntax.text).position

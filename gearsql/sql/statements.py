@@ -9,6 +9,7 @@ from gearsql.catalog.function import Function
 from gearsql.catalog.table import Cast, Column, KeyTemplate, KeyType, OnError
 from gearsql.catalog.view import View
 from gearsql.errors import Position
+from gearsql.sql.pivots import Opened
 from gearsql.sql.syntax import Node, Syntax
 
 
@@ -123,13 +124,18 @@ class Source:
 
 @dataclass(frozen=True)
 class WideQuery:
-    """A SELECT that is no block (blocks.py). `sources` are what to look up before bind_wide, each once."""
+    """A SELECT that is no block (blocks.py). `sources` are what to look up before bind_wide, each once.
+
+    `opened`: a PIVOT in it lacks its values (pivots.py). It becomes another query before it is bound, and has
+    no sources.
+    """
 
     text: str
     syntax: Syntax
     sources: tuple[Source, ...]
     calls: tuple[str, ...] = ()
     timed: bool = False
+    opened: Opened | None = None
 
 
 AnyQuery = Query | WideQuery

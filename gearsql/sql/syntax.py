@@ -129,12 +129,7 @@ def _refusal(text: str, answer: Node) -> Exception:
     if len(duckdb.extract_statements(text)) > 1:
         return _several(text)
     word = first_word(text)
-    what, hint = _MENDS.get(word.text.upper(), (word.text.upper(), None))
-    return NotSupportedError(f"{what} is not supported", position=word.position, text=text, hint=hint)
-
-
-# What a statement that starts so may lack.
-_MENDS = {"PIVOT": ("PIVOT without its values", "write them out: PIVOT t ON x IN ('a', 'b') USING sum(y)")}
+    return NotSupportedError(f"{word.text.upper()} is not supported", position=word.position, text=text)
 
 
 def _several(text: str) -> ProgrammingError:

@@ -107,6 +107,11 @@ def _gives_its_rows(select: Node) -> bool:
     return cuts and plain and not grouped
 
 
+def samples(node: Any) -> bool:
+    """Whether rows are drawn by lot anywhere under a node."""
+    return bool(node.get("sample")) or any(map(samples, children(node)))
+
+
 def sources_in(source: Node) -> Iterator[Node]:
     """What stands in one FROM, without the joins that hold it together."""
     if source["type"] == "JOIN":
@@ -207,9 +212,9 @@ class Taking:
     def _replace(self, reference: Node, given: tuple[Part, list[str]]) -> None:
         part, items = given
         source = read_query(f"FROM (SELECT {', '.join(items)} FROM {part.name})").select["from_table"]
-        aliases = {"alias": reference["alias"], "column_name_alias": reference["column_name_alias"]}
+        kept = {name: reference[name] for name in ("alias", "column_name_alias", "sample")}
         reference.clear()
-        reference.update({**source, **aliases})
+        reference.update({**source, **kept})
 
 
 def _shown(column: Column, reads: Sequence[Column]) -> str:
@@ -252,14 +257,15 @@ class _Conditions:
 
     def walk(self, node: Any) -> None:
         if node.get("type") == "SELECT_NODE" and "from_table" in node:
-            self._sink(
-                node["from_table"], conjuncts(node["where_clause"]), list(sources_in(node["from_table"]))
-            )
+            above = [] if node["sample"] else conjuncts(node["where_clause"])
+            self._sink(node["from_table"], above, list(sources_in(node["from_table"])))
         for child in children(node):
             self.walk(child)
 
     def _sink(self, source: Node, conditions: list[Node], scope: Sequence[Node]) -> None:
         """Give a source the conditions that its rows must meet: all above it that are about it alone."""
+        if source["sample"]:
+            return  # what is drawn is drawn of all rows
         if source["type"] == "BASE_TABLE":
             steady = [condition for condition in conditions if not calls(condition, self.volatile)]
             mine = [_bare(condition, source, self.tables, scope) for condition in steady]

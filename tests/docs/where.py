@@ -52,6 +52,7 @@ CLAUSES = {
     "correlated subqueries": "SELECT x FROM t a WHERE EXISTS (FROM t b WHERE b.k = a.k)",
     "UNION, INTERSECT, EXCEPT": "SELECT g FROM t UNION SELECT g FROM t WHERE f",
     "PIVOT": "FROM (PIVOT t ON g IN ('a', 'b') USING sum(x) GROUP BY f)",
+    "samples": "SELECT x FROM t USING SAMPLE 10%",
     "UNPIVOT": "FROM (UNPIVOT t ON x, m INTO NAME n VALUE v)",
     "random(), uuid()": "SELECT x, random() FROM t",
     "now() and its kin": "SELECT x FROM t WHERE now() > '2000-01-01'",

@@ -103,3 +103,11 @@ FROM flights f JOIN scan_0 s USING (carrier) JOIN airports a ON a.faa = f.dest G
 SELECT a.carrier, e.key, e.value, e.type FROM airlines a, json_each(json_object('c', a.carrier, 'n', length(a.name))) e ORDER BY ALL
 
 SELECT p.engines, count(*), max(e.fullkey) FROM planes p JOIN json_tree(json_array(p.engines, {'s': p.seats})) e ON true WHERE e.atom IS NOT NULL GROUP BY 1
+
+SELECT (SELECT count(*) FROM airports), *, carrier IN (SELECT carrier FROM flights) FROM (SELECT carrier FROM airlines), (SELECT name AS other FROM airlines WHERE carrier = 'AA') ORDER BY carrier
+
+SELECT carrier FROM (SELECT * REPLACE (NULL AS name) FROM airlines) WHERE carrier > 'U' ORDER BY carrier
+
+SELECT count(*) FROM (SELECT * RENAME (name AS title) FROM airlines) JOIN flights USING (carrier)
+
+SELECT count(*) FROM (SELECT * EXCLUDE (airlines.name) FROM airlines) JOIN flights USING (carrier)

@@ -9,9 +9,8 @@ from gearsql.sql.functions import known_functions
 
 # text → what the caret is under
 SHAPES = {
-    "pivot flights on dest using count(*)": "pivot",
-    "select dest from flights tablesample 10%": "flights tablesample 10%",
-    "select dest from flights using sample 3": "using",
+    "pivot flights on dest in (select 'JFK') using count(*)": "dest in (select 'JFK')",
+    "select dest from flights tablesample system(10%) repeatable (4)": "repeatable",
     "select 1 from read_csv('/etc/passwd')": "read_csv('/etc/passwd')",
     "select dest from main.flights": "main.flights",
     "select dest from flights at (version => 1)": "flights at (version => 1)",

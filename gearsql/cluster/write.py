@@ -130,11 +130,11 @@ def with_keys(table: Table, columns: tuple[Column, ...], place: Position, text: 
 def insert(target: Target, incoming: Incoming, kind: Kind, place: Position) -> int:
     """Write rows and return how many; `kind` says what becomes of keys that exist."""
     out = outgoing(target.writer, target.table, incoming, clears=kind == "replace")
-    out = _once_each(out, kind, incoming.text, place)
+    out = once_each(out, kind, incoming.text, place)
     if kind is None and len(out.rows) > 1:
         _require_free(target, out.rows, incoming.text, place)
-    tally = _deliver(target, "replace" if kind == "replace" else "insert", out.rows)
-    return _told(tally, out.rows, incoming.text, place, skips=kind == "nothing")
+    tally = delivered(target, "replace" if kind == "replace" else "insert", out.rows)
+    return told(tally, out.rows, incoming.text, place, skips=kind == "nothing")
 
 
 def update(target: Target, query: RowQuery, rows: Rows, text: str, place: Position) -> int:
@@ -142,7 +142,7 @@ def update(target: Target, query: RowQuery, rows: Rows, text: str, place: Positi
 
     Returns the number of rows that were written. A row that another client deleted meanwhile is none.
     """
-    return _again_and_again(target, "update", lambda: _update_rows(target, query, rows(), text), text, place)
+    return _again_and_again(target, "update", lambda: update_rows(target, query, rows(), text), text, place)
 
 
 def delete(target: Target, query: RowQuery, rows: Rows, text: str, place: Position) -> int:
@@ -157,7 +157,7 @@ def _again_and_again(
     for _ in range(TRIES):
         rows = [row for row in select() if only is None or row.key in only]
         try:
-            tally = _deliver(target, mode, rows)
+            tally = delivered(target, mode, rows)
         except Error as error:
             if error.written is not None:
                 error.written = replace(error.written, rows=error.written.rows + count)
@@ -165,7 +165,7 @@ def _again_and_again(
         count += tally.written
         if empty := tally.of(Outcome.EMPTY):
             refused = empty_row(rows[empty[0]].key, text)
-            refused.position, refused.message = place, f"{refused.message} ({_rows(count)} written)"
+            refused.position, refused.message = place, f"{refused.message} ({rows_text(count)} written)"
             raise refused
         changed = tally.of(Outcome.CHANGED)
         if not changed:
@@ -174,18 +174,19 @@ def _again_and_again(
     first = min(only or {b""})
     raise RowsChangedError(
         f"{len(only or ()):,} rows changed whenever they had been read, such as {shown(first)} "
-        f"({_rows(count)} written)",
+        f"({rows_text(count)} written)",
         position=place,
         text=text,
         hint="run the statement again",
     )
 
 
-def _deliver(target: Target, mode: Mode, rows: Sequence[Row]) -> Tally:
+def delivered(target: Target, mode: Mode, rows: Sequence[Row]) -> Tally:
+    """Send rows to their shards."""
     return deliver(target.shards, mode, rows, target.table.null_values, target.patience, target.progress)
 
 
-def _told(tally: Tally, rows: Sequence[Row], text: str, place: Position, *, skips: bool = False) -> int:
+def told(tally: Tally, rows: Sequence[Row], text: str, place: Position, *, skips: bool = False) -> int:
     """Return how many rows were written, if all were that should be."""
     if other := tally.of(Outcome.OTHER_TYPE):
         raise _exists(rows[other[0]].key, "is there, and no hash", tally, text, place)
@@ -197,7 +198,7 @@ def _told(tally: Tally, rows: Sequence[Row], text: str, place: Position, *, skip
 
 
 def _exists(key: bytes, how: str, tally: Tally | None, text: str, place: Position) -> KeyExistsError:
-    written = f" ({_rows(tally.written)} written)" if tally else " (nothing was written)"
+    written = f" ({rows_text(tally.written)} written)" if tally else " (nothing was written)"
     error = KeyExistsError(
         f"the key {shown(key)} {how}{written}",
         position=place,
@@ -208,11 +209,12 @@ def _exists(key: bytes, how: str, tally: Tally | None, text: str, place: Positio
     return error
 
 
-def _rows(count: int) -> str:
+def rows_text(count: int) -> str:
+    """Say how many rows were written."""
     return f"{count:,} row was" if count == 1 else f"{count:,} rows were"
 
 
-def _once_each(out: Outgoing, kind: Kind, text: str, place: Position) -> Outgoing:
+def once_each(out: Outgoing, kind: Kind, text: str, place: Position) -> Outgoing:
     """Of rows with one key DO NOTHING takes the first; else they are an error."""
     seen: set[bytes] = set()
     kept: list[int] = []
@@ -261,7 +263,8 @@ def _require_free(target: Target, rows: Sequence[Row], text: str, place: Positio
         raise _exists(key, how, None, text, place)
 
 
-def _update_rows(target: Target, query: RowQuery, answer: Answer, text: str) -> list[Row]:
+def update_rows(target: Target, query: RowQuery, answer: Answer, text: str) -> list[Row]:
+    """Return what becomes of the rows that a query has found."""
     rows = _checked_rows(query, answer, len(query.sets))
     keys = [row.key for row in rows]
     values = []

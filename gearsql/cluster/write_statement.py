@@ -23,13 +23,14 @@ from gearsql.cluster.write import (
     require_writable,
     update,
 )
+from gearsql.cluster.write_conflict import Upsert
 from gearsql.cluster.write_copy import rows_of_file, write_file
 from gearsql.cluster.write_rows import Incoming
 from gearsql.cluster.write_text import Given, UnfitError, Writer
 from gearsql.cluster.write_values import given_values
 from gearsql.errors import DataError, Error, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.composed import Composed, Piece
-from gearsql.sql.ddl_rows import row_query
+from gearsql.sql.ddl_rows import RowQuery, row_query
 from gearsql.sql.ddl_values import Cell, cells, many, place_of, require_width
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse_query
@@ -156,17 +157,21 @@ class Writes:
         if conflict is not None:
             _check_target(table, conflict, statement.text)
             if conflict.kind == "update":
-                assigned(table, conflict, statement.text)
+                sets = assigned(table, conflict, statement.text)
                 if not _is_replace(incoming.columns, conflict, statement.text):
-                    raise NotSupportedError(
-                        "DO UPDATE with other values than the row's own is not supported",
-                        position=conflict.position,
-                        text=statement.text,
-                        hint="SET each column to excluded.column, or UPDATE in a statement of its own",
-                    )
+                    target = self.target(table, incoming.count, progress)
+                    return Upsert(target, statement, conflict, sets, self._there).run(incoming)
         target = self.target(table, incoming.count, progress)
         kind = None if conflict is None else conflict.kind if conflict.kind != "update" else "replace"
         return insert(target, incoming, kind, statement.name_position)
+
+    def _there(self, found: RowQuery) -> Answer:
+        """Answer the query for the rows that an INSERT finds."""
+        try:
+            query = parse_query(found.composed.text, found.composed.text)
+            return self.ask(query, None, found.table)
+        except Error as error:
+            raise found.composed.locate(error, found.places[0]) from None
 
     def _copy(self, statement: Copy, parameters: Parameters, progress: Progress | None) -> int:
         if not self.files:

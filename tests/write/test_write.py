@@ -36,6 +36,18 @@ SCRIPT = [
     "INSERT OR IGNORE INTO t (id, b) VALUES (1, 'no'), (5, 'yes')",
     "INSERT OR REPLACE INTO t (id, a, b) VALUES (2, 7, NULL), (6, 8, 'six')",
     "INSERT INTO t (id, a) VALUES (1, 99), (7, 70) ON CONFLICT (id) DO UPDATE SET a = excluded.a",
+    "INSERT INTO t (id, a, b) VALUES (1, 10, 'n'), (8, 4, 'new')"
+    " ON CONFLICT DO UPDATE SET a = t.a + excluded.a, b = b || excluded.b",
+    "INSERT INTO t (id, a) VALUES (1, 1), (2, 5), (9, 9)"
+    " ON CONFLICT (id) DO UPDATE SET a = coalesce(a, 0) * 2 + excluded.a WHERE excluded.a > 1 OR b = 'nix'",
+    "INSERT INTO t (id, a) SELECT id, 7 FROM t WHERE id < 4"
+    " ON CONFLICT (id) DO UPDATE SET c = a + c, d = NULL, b = 'k' || excluded.id",
+    "INSERT INTO t (id, a, c) VALUES (3, NULL, 1) ON CONFLICT (id) DO UPDATE SET a = excluded.a WHERE false",
+    "INSERT INTO t (id, b) VALUES (3, 'x')"
+    " ON CONFLICT (id) DO UPDATE SET a = DEFAULT, b = excluded.b, c = excluded.c",
+    "INSERT INTO t (id, a) SELECT i, i FROM range(1, 1200) r(i)"
+    " ON CONFLICT DO UPDATE SET a = coalesce(t.a, 0) - excluded.a",
+    "DELETE FROM t WHERE id > 300",
     "UPDATE t SET a = coalesce(a, 0) + id, b = b || '!' WHERE id > 1",
     "UPDATE t AS x SET c = CASE WHEN x.a > 50 THEN x.a / 4 END, d = DEFAULT, b = 'b'",
     "UPDATE t SET a = a + 1 WHERE b = 'none'",
@@ -203,6 +215,35 @@ def test_keys_of_every_type_find_their_rows(one_server: Cluster) -> None:
         ("INSERT INTO t (id, a) VALUES (9, 1) RETURNING id", NotSupportedError, "RETURNING"),
         ("INSERT INTO t DEFAULT VALUES", NotSupportedError, "DEFAULT"),
         ("INSERT INTO t (id, a) VALUES (1, 1) ON CONFLICT (a) DO NOTHING", ProgrammingError, "a"),
+        (
+            "INSERT INTO t (id, a) VALUES (1, 1) ON CONFLICT DO UPDATE SET a = bb + 1",
+            UnknownColumnError,
+            "bb",
+        ),
+        (
+            "INSERT INTO t (id, a) VALUES (1, 1) ON CONFLICT DO UPDATE SET a = excluded.bb",
+            ProgrammingError,
+            "excluded.bb",
+        ),
+        ("INSERT INTO t (id, a) VALUES (1, 1) ON CONFLICT DO UPDATE SET a = 'x' || b", DataError, "'x' || b"),
+        ("INSERT INTO t (id, a) VALUES (1, 1) ON CONFLICT DO UPDATE SET id = 2", NotSupportedError, "id"),
+        ("INSERT INTO t (id, a) VALUES (1, 1) ON CONFLICT DO UPDATE SET a = a + ?", NotSupportedError, "?"),
+        (
+            "INSERT INTO t (id, a) VALUES (1, 1), (1, 2) ON CONFLICT DO UPDATE SET a = t.a + 1",
+            KeyExistsError,
+            "t",
+        ),
+        *(
+            (f"INSERT INTO t (id, a) VALUES (1, 1){more} ON CONFLICT DO UPDATE SET {sets}", error, under)
+            for more, sets, error, under in (
+                ("", "a = bb + 1", UnknownColumnError, "bb"),
+                ("", "a = excluded.bb", UnknownColumnError, "excluded.bb"),
+                ("", "a = 'x' || b", DataError, "'x' || b"),
+                ("", "id = 2", NotSupportedError, "id"),
+                ("", "a = a + ?", NotSupportedError, "?"),
+                (", (1, 2)", "a = t.a + 1", KeyExistsError, "t"),
+            )
+        ),
         ("INSERT INTO t VALUES", SqlSyntaxError, ""),
         ("INSERT t VALUES (1)", SqlSyntaxError, "t"),
         ("UPDATE t SET id = 5", NotSupportedError, "id"),

@@ -14,7 +14,7 @@ int gears_command_undefine(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
 int gears_command_functions(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 void gears_command_info(RedisModuleInfoCtx *ctx, int for_crash_report);
 
-/* Whether the calling user may run a command of two words, by its ACL. */
+/* Whether the calling user may run a command with this first word, by its ACL, in its database. */
 bool gears_command_may(RedisModuleCtx *ctx, const char *command, const char *word);
 
 /* True if this client may start a stage now; else it has its error. */

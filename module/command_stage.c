@@ -95,9 +95,15 @@ int gears_command_fetch(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         free(error);
         return REDISMODULE_OK;
     }
-    int status = wait_for_frame(ctx, stage);
+    /* A scan asks itself; what is computed, or was forked, before the right was lost is held back here. */
+    if (gears_command_may(ctx, "GEARSQL.EXECUTE", stage->id)) {
+        wait_for_frame(ctx, stage);
+    } else {
+        gears_stage_cancel_client(stage->client, GEARS_NO_RIGHT);
+        RedisModule_ReplyWithError(ctx, GEARS_NO_RIGHT);
+    }
     gears_stage_release(stage);
-    return status;
+    return REDISMODULE_OK;
 }
 
 /* A user cancels its own stages; who may end others' connections (CLIENT KILL) may end their stages as well. */

@@ -6,6 +6,7 @@
 #include "duckdb_api.h"
 #include "interpreter.h"
 #include "lock.h"
+#include "rights.h"
 #include "session.h"
 #include "version.h"
 #include "worker.h"
@@ -35,11 +36,7 @@ bool gears_command_may(RedisModuleCtx *ctx, const char *command, const char *wor
     RedisModuleUser *user = name != NULL ? RedisModule_GetModuleUserFromUserName(name) : NULL;
     if (name != NULL) RedisModule_FreeString(ctx, name);
     if (user == NULL) return false;
-    RedisModuleString *words[3] = {RedisModule_CreateString(NULL, command, strlen(command)),
-                                   RedisModule_CreateString(NULL, word, strlen(word)),
-                                   RedisModule_CreateString(NULL, "ID", 2)};
-    bool may = RedisModule_ACLCheckCommandPermissions(user, words, 3) == REDISMODULE_OK;
-    for (size_t i = 0; i < 3; i++) RedisModule_FreeString(NULL, words[i]);
+    bool may = gears_rights_may(user, RedisModule_GetSelectedDb(ctx), command, word);
     RedisModule_FreeModuleUser(user);
     return may;
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "lock.h"
+#include "rights.h"
 #include "scan.h"
 #include "scan_parts.h"
 #include "shrink.h"
@@ -85,7 +86,22 @@ static long long wall_clock_ms(void) {
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Users change while we wait for the lock: a user that is gone ends the stage, new key patterns hold at once. */
+/* Users change while we wait for the lock: one that is gone, or may run no stage here any more, ends the stage; new key
+ * patterns hold at once. NULL: the stage has failed. */
+static RedisModuleUser *find_user(gears_stage *stage) {
+    RedisModuleString *name = RedisModule_CreateString(NULL, stage->user.data, stage->user.length);
+    RedisModuleUser *user = RedisModule_GetModuleUserFromUserName(name);
+    RedisModule_FreeString(NULL, name);
+    if (user == NULL) {
+        gears_stage_fail(stage, "NOPERM the user was deleted");
+    } else if (!gears_rights_may(user, stage->database, "GEARSQL.EXECUTE", stage->id)) {
+        RedisModule_FreeModuleUser(user);
+        user = NULL;
+        gears_stage_fail(stage, GEARS_NO_RIGHT);
+    }
+    return user;
+}
+
 bool gears_scan_begin_turn(scan_state *s) {
     int flags = RedisModule_GetContextFlags(s->ctx);
     bool is_replica = flags & REDISMODULE_CTX_FLAGS_SLAVE;
@@ -98,13 +114,8 @@ bool gears_scan_begin_turn(scan_state *s) {
         gears_stage_fail(s->stage, "GEARSLOADING the server is loading its data, or is a replica without its primary");
         return false;
     }
-    RedisModuleString *name = RedisModule_CreateString(NULL, s->stage->user.data, s->stage->user.length);
-    s->user = RedisModule_GetModuleUserFromUserName(name);
-    RedisModule_FreeString(NULL, name);
-    if (s->user == NULL) {
-        gears_stage_fail(s->stage, "NOPERM the user was deleted");
-        return false;
-    }
+    s->user = find_user(s->stage);
+    if (s->user == NULL) return false;
     s->check_keys = !reads_all_keys(s->user);
     RedisModule_SelectDb(s->ctx, s->stage->database);
     s->now_ms = wall_clock_ms();

@@ -233,6 +233,7 @@ enum {
 /* Newer functions, NULL where absent: test before use. */
 #define GEARS_SERVER_OPTIONAL_FUNCTIONS(X)                                                                             \
     X(int, GetTypeMethodVersion, (void))                                                                               \
+    X(int, ACLCheckPermissions, (RedisModuleUser *, RedisModuleString **, int, int, int *))                            \
     X(int, AddACLCategory, (RedisModuleCtx *, const char *))                                                           \
     X(unsigned int, ClusterKeySlot, (RedisModuleString *))                                                             \
     X(int, ClusterCanAccessKeysInSlot, (int))                                                                          \

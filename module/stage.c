@@ -52,7 +52,8 @@ void gears_stage_fail(gears_stage *stage, const char *format, ...) {
 
 void gears_stage_fail_cancelled(gears_stage *stage) {
     const char *reason = stage->cancel_reason;
-    gears_stage_fail(stage, "%s%s", strncmp(reason, "GEARS", 5) == 0 ? "" : "GEARSCANCELLED ", reason);
+    bool has_code = strncmp(reason, "GEARS", 5) == 0 || strncmp(reason, "NOPERM", 6) == 0;
+    gears_stage_fail(stage, "%s%s", has_code ? "" : "GEARSCANCELLED ", reason);
 }
 
 void gears_stage_retain(gears_stage *stage) { atomic_fetch_add(&stage->references, 1); }

@@ -138,7 +138,7 @@ typedef struct gears_stage {
     pthread_cond_t changed;
     RedisModuleBlockedClient *waiter; /* under mutex */
     duckdb_connection running_on;     /* under mutex; set while DuckDB runs, so that cancel may interrupt */
-    const char *cancel_reason;        /* under mutex; static storage; 'GEARS…': with a code of its own */
+    const char *cancel_reason;        /* under mutex; static storage; 'GEARS…', 'NOPERM…': with a code of its own */
     bool started, fetched;            /* under mutex; fetched: the worker waits for FETCH */
     bool closed;                      /* under mutex: nobody waits for frames any more, `error` stays */
     char fallback[128];               /* worker only: why there was no snapshot; '': there was, or none was asked for */
@@ -146,6 +146,8 @@ typedef struct gears_stage {
 } gears_stage;
 
 enum { GEARS_STAGE_HOOKS = 64 };
+
+#define GEARS_NO_RIGHT "NOPERM the user lost the right to run this stage (GEARSQL.EXECUTE) here"
 
 /* Decode the arguments of GEARSQL.EXECUTE. NULL on malformed input, with *error set to a malloc'ed reply.
  * Runs on: main thread. */

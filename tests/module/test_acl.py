@@ -1,6 +1,8 @@
 """The server's ACL holds for stages: commands, key patterns, and users that change while a stage runs."""
 
+import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -8,9 +10,13 @@ import redis
 
 from gearsql.embedded import Cluster
 from tests.module.raw import Column, Scan, Word, connect, execute_words, run, stats_of
+from tests.module.test_control import ENDLESS, Sent, stages, wait_for
 
 # Redis 7.0 has no ACL categories for the commands of modules, so there each must be named.
 RIGHTS = ["on", ">secret", "+@read", "+gearsql.execute", "+gearsql.fetch"]
+
+# redis-py's names for its connections would take a right more.
+READER: dict[str, Any] = {"username": "reader", "password": "secret", "lib_name": None, "lib_version": None}
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def test_keys_that_may_not_be_read_are_left_out_and_counted_if_asked_for(
     assert pa.ipc.open_stream(answer).read_all().to_pydict() == {"count_star()": [1000]}
 
 
-@pytest.mark.parametrize("loss", [("resetkeys", "~other:*"), ("-gearsql.fetch",)])
+@pytest.mark.parametrize("loss", [("resetkeys", "~other:*"), ("-gearsql.fetch",), ("-gearsql.execute",)])
 def test_a_user_that_loses_its_rights_midway_gets_an_error(
     client: redis.Redis, reader: redis.Redis, loss: tuple[str, ...]
 ) -> None:
@@ -72,6 +78,95 @@ def test_a_user_that_loses_its_rights_midway_gets_an_error(
     with pytest.raises(redis.exceptions.NoPermissionError):
         while more:
             _, more, _ = reader.execute_command("GEARSQL.FETCH", "q")
+
+
+def test_a_user_that_may_run_no_stages_any_more_loses_the_one_that_runs(
+    server: Cluster, client: redis.Redis, reader: redis.Redis
+) -> None:
+    """Without another word of its client: this one only waits for its answer."""
+    pipe = client.pipeline(transaction=False)
+    for i in range(30_000):
+        pipe.hset(f"user:{i}", "age", 1)
+    pipe.execute()
+    # Each chunk of 2,048 rows keeps DuckDB busy between two turns of the scan.
+    sent = Sent(
+        server, "SELECT sum(hash(u, age)) FROM (SELECT age, unnest(range(20000)) AS u FROM scan_0)", **READER
+    )
+    while not any(stage["rows_scanned"] for stage in stages(client)):
+        time.sleep(0.005)
+    client.execute_command("ACL", "SETUSER", "reader", "-gearsql.execute")
+    assert "lost the right" in sent.end()
+
+
+@pytest.fixture
+def second(server: Cluster, client: redis.Redis) -> Iterator[redis.Redis]:
+    """A connection to database 1, where there are the same keys as in database 0."""
+    with connect(server, db=1) as second:
+        for database in (client, second):
+            pipe = database.pipeline(transaction=False)
+            for i in range(5000):
+                pipe.hset(f"user:{i}", mapping={"city": "x" * 400})
+            pipe.execute()
+        yield second
+
+
+def of_databases(client: redis.Redis, *rules: str) -> None:
+    """A reader of other rights; Valkey 9.1 alone has those to databases."""
+    try:
+        client.execute_command("ACL", "SETUSER", "reader", "reset", *rules)
+    except redis.ResponseError:
+        pytest.skip("this server knows no rights to databases")
+
+
+def test_rights_to_a_database_are_those_of_the_database_that_is_asked_in(
+    server: Cluster, client: redis.Redis, reader: redis.Redis, second: redis.Redis
+) -> None:
+    rights = (
+        *RIGHTS,
+        "+select",
+        "+client|list",
+        "+client|kill",
+        "+gearsql.status",
+        "+gearsql.cancel",
+        "~user:*",
+    )
+    of_databases(client, *rights, "resetdbs", "db=1")
+    with connect(server, db=1, **READER) as there:
+        assert run(there, "SELECT count(*) FROM scan_0").rows == [(5000,)]
+        others = Sent(server, ENDLESS, stage="others.1")
+        wait_for(client, 1)
+        (told,) = stages(there)
+        assert (told["id"], told["user"]) == (b"others.1", b"default")
+        assert there.execute_command("GEARSQL.CANCEL", "others") == 1
+        assert others.end() == "GEARSCANCELLED by GEARSQL.CANCEL"
+        # It may do none of that where it has no rights.
+        _, more, _ = there.execute_command(*execute_words("SELECT city, _key FROM scan_0", Scan()))
+        assert more
+        client.execute_command("ACL", "SETUSER", "reader", "resetdbs", "db=0")
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            while more:
+                _, more, _ = there.execute_command("GEARSQL.FETCH", "q")
+
+
+def test_a_selector_gives_its_commands_in_its_databases(
+    server: Cluster, client: redis.Redis, reader: redis.Redis, second: redis.Redis
+) -> None:
+    """Who may CLIENT LIST in a database sees others' stages there, who may not sees none."""
+    inside = "+client|list +gearsql.execute ~user:*"
+    rights = (*RIGHTS, "+select", "+gearsql.status", "-gearsql.execute")
+    others = Sent(server, ENDLESS, stage="others.1")
+    wait_for(client, 1)
+    try:
+        for database in (0, 1):
+            of_databases(client, *rights, f"({inside} db={database})")
+            for asked in (0, 1):
+                with connect(server, db=asked, **READER) as there:
+                    assert (stages(there) == []) == is_denied(there, ("CLIENT", "LIST"))
+                    if asked == database:
+                        assert run(there, "SELECT count(*) FROM scan_0").rows == [(5000,)]
+    finally:
+        client.execute_command("GEARSQL.CANCEL", "others")
+        others.end()
 
 
 def test_a_user_deleted_midway_ends_the_stage_and_not_the_server(

@@ -289,6 +289,8 @@ _STORED = {
     "DOUBLE": pa.float64(),
     "DATE": pa.date32(),
     "TIME": pa.time64("us"),
+    "TIME_NS": pa.time64("ns"),
+    "TIME WITH TIME ZONE": pa.binary(8),
     "TIMESTAMP": pa.timestamp("us"),
     "TIMESTAMP_S": pa.timestamp("s"),
     "TIMESTAMP_MS": pa.timestamp("ms"),
@@ -319,6 +321,8 @@ def _finish(type: str, values: pa.Array, cells: pa.Buffer, valid: pa.Buffer) -> 
         case "HUGEINT" | "UHUGEINT":
             # DuckDB's own name for its 128-bit integers: no Arrow type holds all of them.
             return pa.ExtensionArray.from_storage(pa.opaque(stored.type, type.lower(), "DuckDB"), stored)
+        case "TIME WITH TIME ZONE":
+            return pa.ExtensionArray.from_storage(pa.opaque(stored.type, "time_tz", "DuckDB"), stored)
     return stored
 
 

@@ -28,6 +28,8 @@ static const struct {
     [GEARS_DECIMAL] = {"DECIMAL", 0},
     [GEARS_DATE] = {"DATE", 4},
     [GEARS_TIME] = {"TIME", 8},
+    [GEARS_TIME_NS] = {"TIME_NS", 8},
+    [GEARS_TIMETZ] = {"TIME WITH TIME ZONE", 8},
     [GEARS_TIMESTAMP] = {"TIMESTAMP", 8},
     [GEARS_TIMESTAMPTZ] = {"TIMESTAMP WITH TIME ZONE", 8},
     [GEARS_TIMESTAMP_S] = {"TIMESTAMP_S", 8},
@@ -240,6 +242,8 @@ bool gears_cast_value(const gears_type *type, const char *s, size_t n, void *slo
     case GEARS_DECIMAL: return cast_decimal(type, s, n, slot);
     case GEARS_DATE: return gears_cast_date(s, n, slot);
     case GEARS_TIME: return gears_cast_time(s, n, slot);
+    case GEARS_TIME_NS: return gears_cast_time_ns(s, n, slot);
+    case GEARS_TIMETZ: return gears_cast_timetz(s, n, slot);
     case GEARS_TIMESTAMP: return gears_cast_timestamp(s, n, slot);
     case GEARS_TIMESTAMP_S: return gears_cast_timestamp_s(s, n, slot);
     case GEARS_TIMESTAMP_MS: return gears_cast_timestamp_ms(s, n, slot);

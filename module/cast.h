@@ -10,6 +10,8 @@
  *   BOOLEAN           true, false in any letter case, 1, 0
  *   DATE              YYYY-MM-DD, a day of the years 0001 to 9999
  *   TIME              HH:MM:SS and up to six digits of a fraction
+ *   TIME_NS           TIME, with up to nine digits of a fraction
+ *   TIMETZ            TIME, and a zone: Z, or +HH or +HH:MM or +HH:MM:SS or with '-', up to 15:59:59
  *   TIMESTAMP         DATE, or DATE, 'T' or ' ', TIME; no zone
  *   TIMESTAMP_S, _MS, _NS  a TIMESTAMP in whole seconds, milliseconds or nanoseconds: what is finer is zeros, and for
  *                     the last one nine digits of a fraction, within 64 bits
@@ -49,6 +51,8 @@ typedef enum {
     GEARS_DECIMAL,
     GEARS_DATE,
     GEARS_TIME,
+    GEARS_TIME_NS,
+    GEARS_TIMETZ,
     GEARS_TIMESTAMP,
     GEARS_TIMESTAMP_S,
     GEARS_TIMESTAMP_MS,
@@ -108,7 +112,7 @@ static inline bool gears_cast_reads_json(const gears_type *type) { return type->
 
 /* Reads the `n` bytes at `s` and writes the value to `slot` in DuckDB's physical layout: BOOLEAN u8; DECIMAL i16 for
  * p <= 4, i32 <= 9, i64 <= 18, else hugeint; DATE i32 days since 1970; TIME, TIMESTAMP and TIMESTAMPTZ i64
- * microseconds, the other TIMESTAMPs their own unit; INTERVAL gears_interval; ENUM a position as u8,
+ * microseconds, TIME_NS and the other TIMESTAMPs their own unit; TIMETZ u64, microseconds above 24 bits of the zone; INTERVAL gears_interval; ENUM a position as u8,
  * u16 or u32; UUID a hugeint with the top bit flipped. VARCHAR, BLOB and JSON are judged
  * only, `slot` may be NULL. `slot` need not be aligned.
  * Returns false for a misfit, and then leaves `slot` as it was. NULL values are the caller's business. */

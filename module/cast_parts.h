@@ -16,6 +16,8 @@ bool gears_cast_double(const char *s, size_t n, void *out);
 bool gears_cast_float(const char *s, size_t n, void *out);
 bool gears_cast_date(const char *s, size_t n, void *out);
 bool gears_cast_time(const char *s, size_t n, void *out);
+bool gears_cast_time_ns(const char *s, size_t n, void *out);
+bool gears_cast_timetz(const char *s, size_t n, void *out);
 bool gears_cast_timestamp(const char *s, size_t n, void *out);
 bool gears_cast_timestamp_s(const char *s, size_t n, void *out);
 bool gears_cast_timestamp_ms(const char *s, size_t n, void *out);

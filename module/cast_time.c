@@ -7,6 +7,7 @@
 #define MICROS_PER_DAY (INT64_C(86400) * MICROS_PER_SECOND)
 
 enum { DATE_LENGTH = 10, TIME_LENGTH = 8, FRACTION_DIGITS = 6, MAX_ZONE_HOURS = 15 };
+enum { MICROS_LENGTH = TIME_LENGTH + 1 + FRACTION_DIGITS, ZONE_BITS = 24, MAX_ZONE = 57599 };
 
 bool gears_cast_digits(const char *s, size_t count, unsigned *out) {
     unsigned value = 0;
@@ -108,19 +109,33 @@ bool gears_cast_timestamp_s(const char *s, size_t n, void *out) { return cast_in
 
 bool gears_cast_timestamp_ms(const char *s, size_t n, void *out) { return cast_in_units(s, n, 1000, out); }
 
+/* Takes the seventh to ninth digit of a fraction off the end of a text whose first six end at `micros_length`. */
+static bool take_nanos(const char *s, size_t *n, size_t micros_length, unsigned *out) {
+    *out = 0;
+    if (*n <= micros_length) return true;
+    size_t digits = *n - micros_length;
+    if (digits > 3 || !gears_cast_digits(s + micros_length, digits, out)) return false;
+    for (; digits < 3; digits++) *out *= 10;
+    *n = micros_length;
+    return true;
+}
+
 /* The largest and the least number stand for infinity in DuckDB. */
 bool gears_cast_timestamp_ns(const char *s, size_t n, void *out) {
-    enum { MICROS_LENGTH = DATE_LENGTH + 1 + TIME_LENGTH + 1 + FRACTION_DIGITS };
-    unsigned beyond = 0;
+    unsigned beyond;
     int64_t nanos;
-    if (n > MICROS_LENGTH) {
-        size_t digits = n - MICROS_LENGTH;
-        if (digits > 3 || !gears_cast_digits(s + MICROS_LENGTH, digits, &beyond)) return false;
-        for (; digits < 3; digits++) beyond *= 10;
-        n = MICROS_LENGTH;
-    }
+    if (!take_nanos(s, &n, DATE_LENGTH + 1 + MICROS_LENGTH, &beyond)) return false;
     if (!parse_timestamp(s, n, &nanos) || __builtin_mul_overflow(nanos, INT64_C(1000), &nanos)) return false;
     if (__builtin_add_overflow(nanos, beyond, &nanos) || nanos == INT64_MAX || nanos == -INT64_MAX) return false;
+    memcpy(out, &nanos, sizeof nanos);
+    return true;
+}
+
+bool gears_cast_time_ns(const char *s, size_t n, void *out) {
+    unsigned beyond;
+    int64_t nanos;
+    if (!take_nanos(s, &n, MICROS_LENGTH, &beyond) || !parse_time(s, n, &nanos)) return false;
+    nanos = nanos * 1000 + beyond;
     memcpy(out, &nanos, sizeof nanos);
     return true;
 }
@@ -149,5 +164,23 @@ bool gears_cast_timestamptz(const char *s, size_t n, void *out) {
     if (micros < days_since_epoch(1, 1, 1) * MICROS_PER_DAY) return false;
     if (micros >= (days_since_epoch(9999, 12, 31) + INT64_C(1)) * MICROS_PER_DAY) return false;
     memcpy(out, &micros, sizeof micros);
+    return true;
+}
+
+/* In DuckDB a zone further east is the smaller one of a time, so it counts from the last one down. */
+bool gears_cast_timetz(const char *s, size_t n, void *out) {
+    int64_t micros, east, seconds = 0;
+    unsigned beyond = 0;
+    /* ':SS' behind +HH:MM, which only a TIMETZ has */
+    bool has_seconds = n > 9 && s[n - 3] == ':' && s[n - 6] == ':' && (s[n - 9] == '+' || s[n - 9] == '-');
+    if (has_seconds) {
+        if (!gears_cast_digits(s + n - 2, 2, &beyond) || beyond > 59) return false;
+        n -= 3;
+        seconds = s[n - 6] == '-' ? -(int64_t)beyond : beyond;
+    }
+    if (!parse_zone(s, &n, &east) || !parse_time(s, n, &micros)) return false;
+    uint64_t zone = (uint64_t)(MAX_ZONE - east / MICROS_PER_SECOND - seconds);
+    uint64_t value = (uint64_t)micros << ZONE_BITS | zone;
+    memcpy(out, &value, sizeof value);
     return true;
 }

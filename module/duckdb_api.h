@@ -45,8 +45,10 @@ typedef enum {
     DUCKDB_TYPE_TIMESTAMP_MS = 21,
     DUCKDB_TYPE_TIMESTAMP_NS = 22,
     DUCKDB_TYPE_UUID = 27,
+    DUCKDB_TYPE_TIME_TZ = 30,
     DUCKDB_TYPE_TIMESTAMP_TZ = 31,
     DUCKDB_TYPE_UHUGEINT = 32,
+    DUCKDB_TYPE_TIME_NS = 39,
 } duckdb_type;
 
 typedef struct {

@@ -15,7 +15,8 @@ enum { MAX_DEPTH = 16, MAX_TEXT = 1 << 16 };
 
 bool gears_hook_type_crosses(const gears_hook_type *type) {
     gears_kind kind = type->plain.kind;
-    bool is_columns = kind == GEARS_JSON || (kind >= GEARS_TIMESTAMP_S && kind <= GEARS_TIMESTAMP_NS);
+    bool is_columns = kind == GEARS_JSON || kind == GEARS_TIME_NS || kind == GEARS_TIMETZ ||
+                      (kind >= GEARS_TIMESTAMP_S && kind <= GEARS_TIMESTAMP_NS);
     if (type->shape == GEARS_HOOK_MAP || (type->shape == GEARS_HOOK_PLAIN && is_columns)) return false;
     for (size_t i = 0; i < type->child_count; i++)
         if (!gears_hook_type_crosses(type->children[i])) return false;

@@ -20,6 +20,8 @@ duckdb_logical_type gears_logical_type(const gears_type *type) {
         [GEARS_BLOB] = DUCKDB_TYPE_BLOB,
         [GEARS_DATE] = DUCKDB_TYPE_DATE,
         [GEARS_TIME] = DUCKDB_TYPE_TIME,
+        [GEARS_TIME_NS] = DUCKDB_TYPE_TIME_NS,
+        [GEARS_TIMETZ] = DUCKDB_TYPE_TIME_TZ,
         [GEARS_TIMESTAMP] = DUCKDB_TYPE_TIMESTAMP,
         [GEARS_UUID] = DUCKDB_TYPE_UUID,
         [GEARS_UHUGEINT] = DUCKDB_TYPE_UHUGEINT,

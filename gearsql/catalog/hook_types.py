@@ -104,7 +104,9 @@ def hook_type_names() -> tuple[str, ...]:
     return (*(name for name in readable_types() if name not in _OF_COLUMNS), "T[]", "STRUCT(name T, …)")
 
 
-_OF_COLUMNS = ("JSON", "ENUM", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
+_OF_COLUMNS = (
+    *("JSON", "ENUM", "TIME_NS", "TIME WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"),
+)
 
 
 def quoted(name: str) -> str:

@@ -33,7 +33,7 @@ _NUMBERS = (
 )
 _TIMES = (
     *("DATE", "TIME", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"),
-    "TIMESTAMP WITH TIME ZONE",
+    *("TIMESTAMP WITH TIME ZONE", "TIME WITH TIME ZONE"),
 )
 
 Read = Callable[[str, str], AnyQuery]

@@ -49,6 +49,7 @@ TIME = re.compile(rb"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
 NANOSECONDS = re.compile(rb"(.{19}\.[0-9]{6})([0-9]{1,3})", re.DOTALL)
 UNITS = {"TIMESTAMP_S": 10**9, "TIMESTAMP_MS": 10**6, "TIMESTAMP_NS": 1}
 ZONE = re.compile(rb"(.*)(?:Z|([+-])(0[0-9]|1[0-5])(?::([0-5][0-9]))?)", re.DOTALL)
+TIME_ZONE = re.compile(rb"(.*)(?:Z|([+-])(0[0-9]|1[0-5])(?::([0-5][0-9])(?::([0-5][0-9]))?)?)", re.DOTALL)
 COUNT = rb"(0|-?[1-9][0-9]{0,9})"
 INTERVAL = re.compile(
     rb"(?=[-0-9])(?:%b years?)?(?:(?: |^)%b months?)?(?:(?: |^)%b days?)?"
@@ -99,6 +100,26 @@ def read_time(type: str, text: bytes) -> object:
         return time.fromisoformat(text.decode()) if TIME.fullmatch(text) else MISFIT
     except ValueError:
         return MISFIT
+
+
+def read_time_ns(type: str, text: bytes) -> object:
+    """Nanoseconds since midnight."""
+    moment = read_time(type, text[:15])
+    if not isinstance(moment, time) or not re.fullmatch(rb"[0-9]{0,3}", text[15:]):
+        return MISFIT
+    seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
+    return (seconds * 10**6 + moment.microsecond) * 1000 + int(text[15:].ljust(3, b"0"))
+
+
+def read_timetz(type: str, text: bytes) -> object:
+    """DuckDB's number: microseconds, and below them how far the zone is from the last one, in seconds."""
+    found = TIME_ZONE.fullmatch(text)
+    moment = read_time(type, found[1]) if found else MISFIT
+    if found is None or not isinstance(moment, time):
+        return MISFIT
+    east = (int(found[3] or 0) * 60 + int(found[4] or 0)) * 60 + int(found[5] or 0)
+    micros = ((moment.hour * 60 + moment.minute) * 60 + moment.second) * 10**6 + moment.microsecond
+    return micros << 24 | 57599 - (-east if found[2] == b"-" else east)
 
 
 def read_timestamp(type: str, text: bytes) -> object:
@@ -178,6 +199,8 @@ REFERENCES: dict[str, Callable[[str, bytes], object]] = {
     "BOOLEAN": read_boolean,
     "DATE": read_date,
     "TIME": read_time,
+    "TIME_NS": read_time_ns,
+    "TIME WITH TIME ZONE": read_timetz,
     "TIMESTAMP": read_timestamp,
     **dict.fromkeys(UNITS, read_units),
     "TIMESTAMP WITH TIME ZONE": read_timestamptz,
@@ -234,7 +257,10 @@ ba5eba11-0000-0000-00000-00000000001|ba5eba11+0000-0000-0000-000000000001|
 2024-02-29 01:02:03.000000000|2024-02-29 01:02:03.123456z|1677-09-21 00:12:43.145225|
 1677-09-21 00:12:43.145224193|1677-09-21 00:12:43.145225001|2262-04-11 23:47:16.854775806|
 2262-04-11 23:47:16.854775807|2262-04-11 23:47:16.854776|
-"""
+01:02:03.123456789|01:02:03.12345678|01:02:03.1234567890|01:02:03.123456x|23:59:59.999999999|01:02:03Z|
+01:02:03+02|01:02:03.5-02:30|01:02:03+15:59:59|01:02:03-15:59:59|01:02:03-00:00:15|01:02:03+16|01:02:03+02:60|
+01:02:03+02:30:60|01:02:03+02:30:|01:02:03 +02|01:02:03.1234567+00|24:00:00+00|00:00:00+00|01:02:03+-2|:02:03:04
+|-02:03:04|1:02:03+02:03:04|01:02:03-00|"""
 EDGE_TEXTS = [edge.encode() for edge in EDGES.replace("\n", "").split("|")]
 EDGE_TEXTS += [b"1\0", b"\0", b"1\xc2\xb2", "１".encode(), b"1\x80", b"-", b"7\n", b" 7", b"\t7"]
 EDGE_TEXTS += [b"0." + b"1" * 2000, b"1" * 400, b"0." + b"0" * 5000 + b"1", b"1" + b"0" * 5000 + b"e-5000"]
@@ -293,8 +319,12 @@ def cast(type: str, text: bytes) -> object:
         return MISFIT
     if type in UNITS:
         return result.array.cast(pa.int64())[0].as_py()
+    if type == "TIME_NS":
+        return result.array.cast(pa.int64())[0].as_py()
     value = result.array[0].as_py()
-    return int.from_bytes(value, "little", signed=type == "HUGEINT") if type.endswith("HUGEINT") else value
+    if type.endswith("HUGEINT") or type == "TIME WITH TIME ZONE":
+        return int.from_bytes(value, "little", signed=type == "HUGEINT")
+    return value
 
 
 def assert_read_as_reference(type: str, text: bytes) -> None:
@@ -440,6 +470,8 @@ def test_duckdb_reads_a_cast_column_as_exactly_the_type(type: str) -> None:
         "FLOAT",
         "DATE",
         "TIME",
+        "TIME_NS",
+        "TIME WITH TIME ZONE",
         "TIMESTAMP",
         *UNITS,
         "UUID",
@@ -516,6 +548,8 @@ def test_other_type_names_are_refused(leafs: ctypes.CDLL, name: str) -> None:
         ("DECIMAL(19,2)", b"-1.5", (-150).to_bytes(16, "little", signed=True)),
         ("DATE", b"1970-01-02", struct.pack("<i", 1)),
         ("TIME", b"00:00:01.5", struct.pack("<q", 1_500_000)),
+        ("TIME_NS", b"00:00:01.123456789", struct.pack("<q", 1_123_456_789)),
+        ("TIME WITH TIME ZONE", b"00:00:01-00:00:02", struct.pack("<q", 1_000_000 << 24 | 57601)),
         ("TIMESTAMP", b"1969-12-31 23:59:59", struct.pack("<q", -1_000_000)),
         (ENUM, b"true", b"\2"),
         ("TIMESTAMP_S", b"1969-12-31 23:59:59", struct.pack("<q", -1)),

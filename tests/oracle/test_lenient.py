@@ -36,7 +36,7 @@ TYPES = (
         "UUID",
         "VARCHAR",
     ),
-    *("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"),
+    *("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIME WITH TIME ZONE", "TIME_NS"),
 )
 TEXTS = [
     *(

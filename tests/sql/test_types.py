@@ -13,7 +13,7 @@ WRITTEN = [
     "numeric ( 10 , 2 )", "decimal(38,38)", "varchar", "text", "string", "char", "bpchar", "nvarchar",
     "character varying", "varchar(10)", "char(3)", "blob", "bytea", "binary", "varbinary", "date", "time",
     "time without time zone", "timestamp", "datetime", "timestamp_us", "timestamp  without time zone", "uuid",
-    "timestamp_s", "timestamp_ms", "Timestamp_NS", "guid",
+    "timestamp_s", "timestamp_ms", "Timestamp_NS", "guid", "timetz", "time with time  zone", "time_ns",
     "uhugeint", "uint128", "timestamptz", "timestamp with time  zone", "interval",
     "enum ('b','A' , 'it''s')", "ENUM('')",
 ]  # fmt: skip

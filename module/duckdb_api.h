@@ -147,6 +147,7 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(duckdb_logical_type, create_list_type, (duckdb_logical_type))                                                    \
     X(duckdb_logical_type, create_struct_type, (duckdb_logical_type *, const char **, idx_t))                          \
     X(duckdb_logical_type, create_map_type, (duckdb_logical_type, duckdb_logical_type))                                \
+    X(duckdb_logical_type, create_array_type, (duckdb_logical_type, idx_t))                                            \
     X(void, logical_type_set_alias, (duckdb_logical_type, const char *))                                               \
     X(void, destroy_logical_type, (duckdb_logical_type *))                                                             \
     X(duckdb_data_chunk, create_data_chunk, (duckdb_logical_type *, idx_t))                                            \
@@ -198,6 +199,7 @@ typedef void (*duckdb_replacement_callback)(duckdb_replacement_scan_info, const 
     X(duckdb_state, list_vector_set_size, (duckdb_vector, idx_t))                                                      \
     X(duckdb_state, list_vector_reserve, (duckdb_vector, idx_t))                                                       \
     X(duckdb_vector, struct_vector_get_child, (duckdb_vector, idx_t))                                                  \
+    X(duckdb_vector, array_vector_get_child, (duckdb_vector))                                                          \
     X(void, connection_get_arrow_options, (duckdb_connection, duckdb_arrow_options *))                                 \
     X(void, destroy_arrow_options, (duckdb_arrow_options *))                                                           \
     X(duckdb_error_data, to_arrow_schema,                                                                              \

@@ -11,6 +11,13 @@ static duckdb_logical_type list_type(const gears_hook_type *type) {
     return list;
 }
 
+static duckdb_logical_type array_type(const gears_hook_type *type) {
+    duckdb_logical_type child = gears_hook_type_logical(type->children[0]);
+    duckdb_logical_type array = duckdb_create_array_type(child, type->size);
+    duckdb_destroy_logical_type(&child);
+    return array;
+}
+
 static duckdb_logical_type map_type(const gears_hook_type *type) {
     duckdb_logical_type key = gears_hook_type_logical(type->children[0]->children[0]);
     duckdb_logical_type value = gears_hook_type_logical(type->children[0]->children[1]);
@@ -34,6 +41,7 @@ duckdb_logical_type gears_hook_type_logical(const gears_hook_type *type) {
     switch (type->shape) {
     case GEARS_HOOK_LIST: return list_type(type);
     case GEARS_HOOK_STRUCT: return struct_type(type);
+    case GEARS_HOOK_ARRAY: return array_type(type);
     case GEARS_HOOK_MAP: return map_type(type);
     case GEARS_HOOK_PLAIN: break;
     }

@@ -17,7 +17,8 @@ bool gears_hook_type_crosses(const gears_hook_type *type) {
     gears_kind kind = type->plain.kind;
     bool is_columns = kind == GEARS_JSON || kind == GEARS_TIME_NS || kind == GEARS_TIMETZ ||
                       (kind >= GEARS_TIMESTAMP_S && kind <= GEARS_TIMESTAMP_NS);
-    if (type->shape == GEARS_HOOK_MAP || (type->shape == GEARS_HOOK_PLAIN && is_columns)) return false;
+    if (type->shape == GEARS_HOOK_MAP || type->shape == GEARS_HOOK_ARRAY) return false;
+    if (type->shape == GEARS_HOOK_PLAIN && is_columns) return false;
     for (size_t i = 0; i < type->child_count; i++)
         if (!gears_hook_type_crosses(type->children[i])) return false;
     return true;
@@ -153,15 +154,22 @@ static bool add_member(gears_hook_type *type, const char *name, gears_hook_type 
     return child != NULL && type->names[type->child_count - 1] != NULL;
 }
 
+/* Keys are told apart by their bytes; INTERVALs are equal in many ways, a BLOB has no text in JSON. */
+static gears_hook_type *parse_key(cursor *c) {
+    gears_hook_type *key = parse_plain(c);
+    gears_kind kind = key != NULL ? key->plain.kind : GEARS_VARCHAR;
+    if (kind != GEARS_INTERVAL && kind != GEARS_BLOB && kind != GEARS_JSON) return key;
+    gears_hook_type_free(key);
+    return NULL;
+}
+
 static gears_hook_type *parse_map(cursor *c, unsigned depth) {
     gears_hook_type *entry = new_type(GEARS_HOOK_STRUCT, 0);
     if (entry == NULL) return NULL;
     entry->children = calloc(2, sizeof *entry->children);
     entry->names = calloc(2, sizeof *entry->names);
-    bool parsed = entry->children != NULL && entry->names != NULL && take(c, "VARCHAR, ");
-    const char key[] = "VARCHAR";
-    parsed = parsed && add_member(entry, "key", parse_plain(&(cursor){key, key + sizeof key - 1})) &&
-             add_member(entry, "value", parse_type(c, depth + 2)) && take(c, ")");
+    bool parsed = entry->children != NULL && entry->names != NULL && add_member(entry, "key", parse_key(c)) &&
+                  take(c, ", ") && add_member(entry, "value", parse_type(c, depth + 2)) && take(c, ")");
     if (parsed) return wrap(GEARS_HOOK_MAP, entry);
     gears_hook_type_free(entry);
     return NULL;
@@ -182,15 +190,45 @@ static unsigned height(const gears_hook_type *type) {
     return most;
 }
 
+/* '[]', a size of 0, or '[n]'. */
+static bool take_brackets(cursor *c, size_t *size) {
+    cursor inside = *c;
+    *size = 0;
+    if (!take(&inside, "[")) return false;
+    for (; inside.at < inside.end && *inside.at >= '0' && *inside.at <= '9' && *size <= GEARS_HOOK_TYPE_CELLS;
+         inside.at++)
+        *size = *size * 10 + (size_t)(*inside.at - '0');
+    if (*size > GEARS_HOOK_TYPE_CELLS || !take(&inside, "]")) return false;
+    *c = inside;
+    return true;
+}
+
+/* Counts the cells of a type and of all in it. False: ARRAYs have too many. */
+static bool count_cells(gears_hook_type *type) {
+    bool has_array = type->shape == GEARS_HOOK_ARRAY;
+    size_t inside = 0;
+    for (size_t i = 0; i < type->child_count; i++) {
+        if (!count_cells(type->children[i])) return false;
+        inside += type->children[i]->cells;
+        has_array |= type->children[i]->has_array;
+    }
+    type->has_array = has_array;
+    bool apart = type->shape == GEARS_HOOK_LIST || type->shape == GEARS_HOOK_MAP;
+    type->cells = apart ? 1 : type->shape == GEARS_HOOK_ARRAY ? type->size * inside : 1 + inside;
+    return !has_array || type->cells <= GEARS_HOOK_TYPE_CELLS;
+}
+
 static gears_hook_type *parse_type(cursor *c, unsigned depth) {
     if (depth > MAX_DEPTH) return NULL;
     gears_hook_type *type = parse_base(c, depth);
-    for (unsigned lists = 0; type != NULL && take(c, "[]"); lists++) {
+    size_t size;
+    for (unsigned lists = 0; type != NULL && take_brackets(c, &size); lists++) {
         if (depth + lists >= MAX_DEPTH) {
             gears_hook_type_free(type);
             return NULL;
         }
-        type = wrap(GEARS_HOOK_LIST, type);
+        type = wrap(size ? GEARS_HOOK_ARRAY : GEARS_HOOK_LIST, type);
+        if (type != NULL) type->size = size;
     }
     return type;
 }
@@ -200,6 +238,10 @@ gears_hook_type *gears_hook_type_parse(const char *text, size_t length) {
     cursor c = {text, text + length};
     gears_hook_type *type = parse_type(&c, 0);
     char *printed = type != NULL && height(type) <= MAX_DEPTH ? gears_hook_type_text(type) : NULL;
+    if (printed != NULL && !count_cells(type)) {
+        free(printed);
+        printed = NULL;
+    }
     bool canonical = printed != NULL && strlen(printed) == length && memcmp(printed, text, length) == 0;
     free(printed);
     if (canonical) return type;
@@ -255,6 +297,15 @@ static void print_plain(text_buffer *b, const gears_type *type) {
     append_text(b, arguments);
 }
 
+static void print_type(text_buffer *b, const gears_hook_type *type);
+
+static void print_array(text_buffer *b, const gears_hook_type *type) {
+    char size[24];
+    snprintf(size, sizeof size, "[%zu]", type->size);
+    print_type(b, type->children[0]);
+    append_text(b, size);
+}
+
 static void print_type(text_buffer *b, const gears_hook_type *type) {
     switch (type->shape) {
     case GEARS_HOOK_PLAIN: print_plain(b, &type->plain); break;
@@ -262,8 +313,11 @@ static void print_type(text_buffer *b, const gears_hook_type *type) {
         print_type(b, type->children[0]);
         append_text(b, "[]");
         break;
+    case GEARS_HOOK_ARRAY: print_array(b, type); break;
     case GEARS_HOOK_MAP:
-        append_text(b, "MAP(VARCHAR, ");
+        append_text(b, "MAP(");
+        print_type(b, type->children[0]->children[0]);
+        append_text(b, ", ");
         print_type(b, type->children[0]->children[1]);
         append_text(b, ")");
         break;

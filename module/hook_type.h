@@ -9,27 +9,32 @@
 #include "cast.h"
 #include "duckdb_api.h"
 
-enum { GEARS_HOOK_TYPE_MEMBERS = 1024 }; /* of a STRUCT at most */
+/* Members of a STRUCT at most, and cells of a type with ARRAYs, since vectors have room for them in every row. */
+enum { GEARS_HOOK_TYPE_MEMBERS = 1024, GEARS_HOOK_TYPE_CELLS = 8192 };
 
 typedef enum {
     GEARS_HOOK_PLAIN,
     GEARS_HOOK_LIST,
+    GEARS_HOOK_ARRAY, /* of columns only */
     GEARS_HOOK_STRUCT,
-    GEARS_HOOK_MAP, /* of columns only: a list of STRUCT("key" VARCHAR, "value" T) underneath */
+    GEARS_HOOK_MAP, /* of columns only: a list of STRUCT("key" K, "value" T) underneath, K plain */
 } gears_hook_shape;
 
 typedef struct gears_hook_type {
     gears_hook_shape shape;
     gears_type plain;   /* of PLAIN */
     size_t width;       /* bytes of a cell; 0 for VARCHAR, BLOB, LIST, STRUCT */
-    size_t child_count; /* 1 for LIST and MAP */
+    size_t size;        /* of an ARRAY */
+    size_t cells;       /* that a value takes in vectors, those of lists' elements left out */
+    bool has_array;     /* it, or what is in it */
+    size_t child_count; /* 1 for LIST, ARRAY and MAP */
     struct gears_hook_type **children;
     char **names; /* of a STRUCT's members */
 } gears_hook_type;
 
 /* NULL if the text is not a type in canonical form, or nests deeper than 16. */
 gears_hook_type *gears_hook_type_parse(const char *text, size_t length);
-/* Whether sessions know it: neither MAP nor JSON is in it. */
+/* Whether sessions know it: it has no MAP, ARRAY or type that only columns have. */
 bool gears_hook_type_crosses(const gears_hook_type *type);
 void gears_hook_type_free(gears_hook_type *type);
 /* Malloc'ed canonical text. */

@@ -44,20 +44,27 @@ static void set_validity(duckdb_vector vector, idx_t row, bool valid) {
     validity[row / 64] = valid ? validity[row / 64] | bit : validity[row / 64] & ~bit;
 }
 
+static bool is_list(const gears_hook_type *type) {
+    return type->shape == GEARS_HOOK_LIST || type->shape == GEARS_HOOK_MAP;
+}
+
+static duckdb_vector child_of(const gears_hook_type *type, duckdb_vector vector, size_t i) {
+    if (type->shape == GEARS_HOOK_ARRAY) return duckdb_array_vector_get_child(vector);
+    return is_list(type) ? duckdb_list_vector_get_child(vector) : duckdb_struct_vector_get_child(vector, i);
+}
+
 void gears_nested_write_null(const gears_hook_type *type, duckdb_vector vector, idx_t row) {
     set_validity(vector, row, false);
-    if (type->shape == GEARS_HOOK_LIST || type->shape == GEARS_HOOK_MAP)
-        ((list_entry *)duckdb_vector_get_data(vector))[row] = (list_entry){0, 0};
+    if (is_list(type)) ((list_entry *)duckdb_vector_get_data(vector))[row] = (list_entry){0, 0};
+    for (size_t i = 0; type->shape == GEARS_HOOK_ARRAY && i < type->size; i++)
+        gears_nested_write_null(type->children[0], duckdb_array_vector_get_child(vector), row * type->size + i);
     for (size_t i = 0; type->shape == GEARS_HOOK_STRUCT && i < type->child_count; i++)
         gears_nested_write_null(type->children[i], duckdb_struct_vector_get_child(vector, i), row);
 }
 
 void gears_nested_clear(const gears_hook_type *type, duckdb_vector vector) {
-    bool is_list = type->shape == GEARS_HOOK_LIST || type->shape == GEARS_HOOK_MAP;
-    if (is_list) duckdb_list_vector_set_size(vector, 0);
-    for (size_t i = 0; i < type->child_count; i++)
-        gears_nested_clear(type->children[i],
-                           is_list ? duckdb_list_vector_get_child(vector) : duckdb_struct_vector_get_child(vector, i));
+    if (is_list(type)) duckdb_list_vector_set_size(vector, 0);
+    for (size_t i = 0; i < type->child_count; i++) gears_nested_clear(type->children[i], child_of(type, vector, i));
 }
 
 static void write_string(duckdb_vector vector, idx_t row, gears_slice bytes) {
@@ -134,6 +141,17 @@ static bool read_list(walk *w, const gears_hook_type *type, duckdb_vector vector
     return true;
 }
 
+static bool read_array(walk *w, const gears_hook_type *type, duckdb_vector vector, idx_t row) {
+    duckdb_vector child = vector != NULL ? duckdb_array_vector_get_child(vector) : NULL;
+    if (!gears_text_take(&w->text, '[')) return false;
+    for (size_t i = 0; i < type->size; i++) {
+        if (i > 0 && !gears_text_take(&w->text, ',')) return false;
+        if (!read_value(w, type->children[0], child, row * type->size + i)) return false;
+    }
+    if (vector != NULL) set_validity(vector, row, true);
+    return gears_text_take(&w->text, ']');
+}
+
 /* Members come mostly in the order of the type, so the search begins at the one after the last. */
 static size_t find_member(walk *w, const gears_hook_type *type, gears_slice name, size_t from) {
     gears_slice known;
@@ -170,13 +188,16 @@ static bool read_struct(walk *w, const gears_hook_type *type, duckdb_vector vect
     uint64_t seen[GEARS_HOOK_TYPE_MEMBERS / 64] = {0};
     w->cells += type->child_count;
     if (!gears_text_take(&w->text, '{') || !read_members(w, type, vector, row, seen)) return false;
-    if (vector == NULL) return true;
-    set_validity(vector, row, true);
-    for (size_t i = 0; i < type->child_count; i++)
-        if (!(seen[i / 64] >> (i % 64) & 1))
-            gears_nested_write_null(type->children[i], duckdb_struct_vector_get_child(vector, i), row);
+    if (vector != NULL) set_validity(vector, row, true);
+    for (size_t i = 0; i < type->child_count; i++) {
+        if (seen[i / 64] >> (i % 64) & 1) continue;
+        w->cells += type->children[i]->cells - 1;
+        if (vector != NULL) gears_nested_write_null(type->children[i], duckdb_struct_vector_get_child(vector, i), row);
+    }
     return true;
 }
+
+_Static_assert(sizeof(gears_slice) == 16, "a key's value takes the place of a name");
 
 /* ---- maps ----------------------------------------------------------------------------------------------------- */
 
@@ -193,12 +214,15 @@ static bool add_name(walk *w, gears_slice name) {
     return true;
 }
 
-static int compare(const void *one, const void *other) {
+static int compare_names(const void *one, const void *other) {
     return gears_text_compare(*(const gears_slice *)one, *(const gears_slice *)other);
 }
 
+static int compare_values(const void *one, const void *other) { return memcmp(one, other, sizeof(gears_slice)); }
+
 /* Takes the names from `first` on, in which none may be twice. */
-static bool end_names(gears_nested_room *room, size_t first) {
+static bool end_names(gears_nested_room *room, size_t first, const gears_hook_type *key) {
+    int (*compare)(const void *, const void *) = key->width == 0 ? compare_names : compare_values;
     gears_slice *names = room->names + first;
     size_t count = room->name_count - first;
     bool once = true;
@@ -208,15 +232,40 @@ static bool end_names(gears_nested_room *room, size_t first) {
     return once;
 }
 
+/* A key as its vector holds it, yet one zero and one NaN: what DuckDB holds for equal is equal. */
+static void unify_zeros(const gears_type *type, void *value) {
+    double real = 1;
+    float small = 1;
+    if (type->kind == GEARS_DOUBLE) memcpy(&real, value, sizeof real);
+    if (type->kind == GEARS_FLOAT) memcpy(&small, value, sizeof small);
+    if ((type->kind == GEARS_DOUBLE && real == 0) || (type->kind == GEARS_FLOAT && small == 0)) memset(value, 0, 8);
+}
+
+/* Judges a name as a key, and keeps what tells it from others. */
+static bool judge_key(walk *w, const gears_hook_type *key, gears_slice name) {
+    gears_slice text, value = {NULL, 0};
+    if (key->width == 0) return add_name(w, name);
+    if (!characters(w, name, &text) || !gears_cast_value(&key->plain, text.data, text.size, &value)) return false;
+    unify_zeros(&key->plain, &value);
+    return add_name(w, value);
+}
+
+static void write_key(const gears_hook_type *key, duckdb_vector vector, idx_t at, gears_slice text) {
+    if (key->width == 0)
+        write_string(vector, at, text);
+    else
+        gears_cast_value(&key->plain, text.data, text.size, (char *)duckdb_vector_get_data(vector) + at * key->width);
+    set_validity(vector, at, true);
+}
+
 static bool read_entry(walk *w, const gears_hook_type *entry, duckdb_vector vector, idx_t at) {
     gears_slice name, key;
     if (!gears_text_name(&w->text, &name)) return false;
-    if (vector == NULL) return add_name(w, name) && read_value(w, entry->children[1], NULL, 0);
+    if (vector == NULL) return judge_key(w, entry->children[0], name) && read_value(w, entry->children[1], NULL, 0);
     duckdb_vector pair = add_element(w, vector, at);
     if (pair == NULL || !characters(w, name, &key)) return false;
     set_validity(pair, at, true);
-    write_string(duckdb_struct_vector_get_child(pair, 0), at, key);
-    set_validity(duckdb_struct_vector_get_child(pair, 0), at, true);
+    write_key(entry->children[0], duckdb_struct_vector_get_child(pair, 0), at, key);
     return read_value(w, entry->children[1], duckdb_struct_vector_get_child(pair, 1), at);
 }
 
@@ -232,7 +281,7 @@ static bool read_map(walk *w, const gears_hook_type *type, duckdb_vector vector,
         } while (gears_text_take(&w->text, ','));
         if (!gears_text_take(&w->text, '}')) return false;
     }
-    if (vector == NULL && !end_names(w->room, first)) return false;
+    if (vector == NULL && !end_names(w->room, first, type->children[0]->children[0])) return false;
     end_list(vector, row, start, count);
     return true;
 }
@@ -241,10 +290,12 @@ static bool read_value(walk *w, const gears_hook_type *type, duckdb_vector vecto
     if (++w->cells > GEARS_NESTED_CELLS) return false;
     if (gears_text_sees(&w->text, 'n')) {
         gears_slice null;
+        w->cells += type->cells - 1;
         if (vector != NULL) gears_nested_write_null(type, vector, row);
         return gears_text_value(&w->text, &null);
     }
     switch (type->shape) {
+    case GEARS_HOOK_ARRAY: return read_array(w, type, vector, row);
     case GEARS_HOOK_LIST: return read_list(w, type, vector, row);
     case GEARS_HOOK_STRUCT: return read_struct(w, type, vector, row);
     case GEARS_HOOK_MAP: return read_map(w, type, vector, row);

@@ -1,8 +1,9 @@
 /* JSON texts (json_text.h) as values of nested types: lists, structs, maps.
  *
  *   LIST     an array
+ *   ARRAY    an array of as many elements as the type has
  *   STRUCT   an object: a missing member is NULL, one that is not declared is passed over, of two of one name the last counts
- *   MAP      an object, each name once
+ *   MAP      an object, of which each name is read as a key, by the casts of columns, and each key is there once
  *   others   the characters of a string, else the value as it is written, by the casts of columns (cast.h)
  *
  * null is NULL, at any depth. A text is judged first, without DuckDB, and written when it fits: so a misfit leaves nothing
@@ -20,7 +21,7 @@
 typedef struct gears_nested_room {
     char *characters;
     size_t size;
-    gears_slice *names; /* of the maps around the value at hand */
+    gears_slice *names; /* of the maps around the value at hand; of keys that are no VARCHAR the values, of 16 bytes */
     size_t name_count, name_capacity;
 } gears_nested_room;
 

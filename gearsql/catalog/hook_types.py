@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gearsql.catalog.names import fold
 from gearsql.catalog.types import canonical_type, readable_types
 
+MOST_CELLS = 8192  # of a type with arrays, as there
 DEEPEST = 16  # hook_type.h refuses what nests deeper
 
 
@@ -33,6 +34,17 @@ class ListOf:
 
 
 @dataclass(frozen=True)
+class ArrayOf:
+    """T[n]; of columns only."""
+
+    element: HookType
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.element}[{self.size}]"
+
+
+@dataclass(frozen=True)
 class StructOf:
     """STRUCT("a" T, …)."""
 
@@ -44,15 +56,16 @@ class StructOf:
 
 @dataclass(frozen=True)
 class MapOf:
-    """MAP(VARCHAR, T); of columns only."""
+    """MAP(K, T), K without parts; of columns only."""
 
+    key: Plain
     value: HookType
 
     def __str__(self) -> str:
-        return f"MAP(VARCHAR, {self.value})"
+        return f"MAP({self.key}, {self.value})"
 
 
-HookType = Plain | ListOf | StructOf | MapOf
+HookType = Plain | ListOf | ArrayOf | StructOf | MapOf
 
 _TOKEN = re.compile(r'\s*("(?:[^"]|"")+"|\w+|[()\[\],])')
 
@@ -68,6 +81,7 @@ def parse_type(text: str) -> HookType | None:
     try:
         tokens = _Tokens(text)
         found = _type(tokens, DEEPEST)
+        _cells(found)
         return found if tokens.next is None else None
     except _NoTypeError:
         return None
@@ -96,7 +110,7 @@ def nested_type(text: str) -> HookType | None:
 
 def column_type_names() -> tuple[str, ...]:
     """What a hint lists."""
-    return (*readable_types(), "T[]", "STRUCT(name T, …)", "MAP(VARCHAR, T)")
+    return (*readable_types(), "T[]", "T[n]", "STRUCT(name T, …)", "MAP(K, T)")
 
 
 def hook_type_names() -> tuple[str, ...]:
@@ -156,22 +170,31 @@ def _type(tokens: _Tokens, depth: int) -> HookType:
             base = _plain(tokens)
     while tokens.next == "[":
         tokens.take("[")
+        size = tokens.take() if tokens.next != "]" else None
         tokens.take("]")
-        base = ListOf(base)
+        base = ListOf(base) if size is None else _array(base, size)
     if _depth(base) > depth:
         raise _NoTypeError
     return base
 
 
+def _array(element: HookType, size: str) -> ArrayOf:
+    if not size.isdecimal() or not 0 < int(size) <= MOST_CELLS:
+        raise _NoTypeError
+    return ArrayOf(element, int(size))
+
+
 def _map(tokens: _Tokens, depth: int) -> MapOf:
     tokens.take()
     tokens.take("(")
-    if _type(tokens, depth - 1) != Plain("VARCHAR"):
+    key = _type(tokens, depth - 1)
+    # Of INTERVALs many are equal, and a key is there once.
+    if not isinstance(key, Plain) or key.name in ("INTERVAL", "BLOB", "JSON"):
         raise _NoTypeError
     tokens.take(",")
     value = _type(tokens, depth - 2)
     tokens.take(")")
-    return MapOf(value)
+    return MapOf(key, value)
 
 
 def _struct(tokens: _Tokens, depth: int) -> StructOf:
@@ -211,26 +234,45 @@ def _plain(tokens: _Tokens) -> Plain:
 
 def _depth(type_: HookType) -> int:
     match type_:
-        case ListOf(element):
+        case ListOf(element) | ArrayOf(element):
             return 1 + _depth(element)
         case StructOf(members):
             return 1 + max(_depth(member) for _, member in members)
-        case MapOf(value):
+        case MapOf(_, value):
             return 2 + _depth(value)
         case _:
             return 1
+
+
+def _cells(type_: HookType) -> tuple[int, bool]:
+    """Return how many cells a value takes, without elements of lists, and whether arrays are in it."""
+    match type_:
+        case ListOf(element):
+            cells, has_array = 1, _cells(element)[1]
+        case MapOf(_, value):
+            cells, has_array = 1, _cells(value)[1]
+        case ArrayOf(element, size):
+            cells, has_array = size * _cells(element)[0], True
+        case StructOf(members):
+            inside = [_cells(member) for _, member in members]
+            cells, has_array = 1 + sum(count for count, _ in inside), any(found for _, found in inside)
+        case _:
+            cells, has_array = 1, False
+    if has_array and cells > MOST_CELLS:
+        raise _NoTypeError
+    return cells, has_array
 
 
 def _leaves(type_: HookType) -> Iterator[str]:
     match type_:
         case Plain(name):
             yield name
-        case ListOf(element):
+        case ListOf(element) | ArrayOf(element):
             yield from _leaves(element)
         case StructOf(members):
             for _, member in members:
                 yield from _leaves(member)
-        case MapOf(value):
+        case MapOf(_, value):
             yield from _leaves(value)
 
 
@@ -243,7 +285,7 @@ def _crosses(type_: HookType) -> bool:
             return _crosses(element)
         case StructOf(members):
             return all(_crosses(member) for _, member in members)
-        case MapOf():
+        case MapOf() | ArrayOf():
             return False
 
 

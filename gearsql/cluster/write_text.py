@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gearsql.catalog.hook_types import HookType, ListOf, MapOf, Plain, StructOf, nested_type
+from gearsql.catalog.hook_types import ArrayOf, HookType, ListOf, MapOf, Plain, StructOf, nested_type
 from gearsql.catalog.table import Column, Table
 from gearsql.cluster.lenient import cast_values
 from gearsql.cluster.replies import shown
@@ -159,6 +159,8 @@ def json_text(type_: HookType, value: str, depth: int = 0) -> str:
         case ListOf(element):
             items = f"list_transform({value}, lambda {item}: {json_text(element, item, next_)})"
             text = f"'[' || array_to_string({items}, ',') || ']'"
+        case ArrayOf(element):
+            return json_text(ListOf(element), f"CAST({value} AS {element}[])", depth)
         case StructOf(members):
             parts = (
                 f"to_json({quote(name)})::VARCHAR || ':' || "
@@ -166,8 +168,9 @@ def json_text(type_: HookType, value: str, depth: int = 0) -> str:
                 for name, member in members
             )
             text = "'{' || " + " || ',' || ".join(parts) + " || '}'"
-        case MapOf(element):
-            entry = f"to_json({item}.key)::VARCHAR || ':' || {json_text(element, f'{item}.value', next_)}"
+        case MapOf(key, element):
+            name = f"to_json({_plain_text(key.name, f'{item}.key')})::VARCHAR"
+            entry = f"{name} || ':' || {json_text(element, f'{item}.value', next_)}"
             entries = f"list_transform(map_entries({value}), lambda {item}: {entry})"
             text = f"'{{' || array_to_string({entries}, ',') || '}}'"
     return f"CASE WHEN {value} IS NULL THEN 'null' ELSE {text} END"

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from gearsql.catalog.hook_types import HookType, ListOf, MapOf, Plain, StructOf
+from gearsql.catalog.hook_types import ArrayOf, HookType, ListOf, MapOf, Plain, StructOf
 from gearsql.errors import DataError, InternalError
 
 _WIDE = {name: pa.opaque(pa.binary(16), name.lower(), "DuckDB") for name in ("HUGEINT", "UHUGEINT")}
@@ -67,8 +67,8 @@ def to_python(column: pa.Array | pa.ChunkedArray, type_: HookType) -> list[Any]:
                 dict(zip(names, row, strict=True)) if valid else None
                 for row, valid in zip(rows, array.is_valid().to_pylist(), strict=True)
             ]
-        case MapOf():
-            raise InternalError("no hook takes a MAP")
+        case MapOf() | ArrayOf():
+            raise InternalError(f"no hook takes a {type_}")
 
 
 def to_arrow(values: Sequence[Any], type_: HookType) -> pa.Array:

@@ -23,13 +23,17 @@ static bool is_list(const gears_hook_type *type) {
     return type->shape == GEARS_HOOK_LIST || type->shape == GEARS_HOOK_MAP;
 }
 
+static size_t rows_inside(const gears_hook_type *type, size_t rows) {
+    return is_list(type) ? 0 : type->shape == GEARS_HOOK_ARRAY ? rows * type->size : rows;
+}
+
 static void make(vector *v, const gears_hook_type *type, size_t rows) {
     size_t fixed = type->shape == GEARS_HOOK_STRUCT ? 0 : 16; /* texts and lists */
     *v = (vector){.type = type, .rows = rows, .width = type->width ? type->width : fixed};
     v->cells = calloc(rows * v->width + 1, 1);
     v->children = calloc(type->child_count + 1, sizeof *v->children);
     for (size_t i = 0; i < type->child_count; i++)
-        make(&v->children[i], type->children[i], is_list(type) ? 0 : rows);
+        make(&v->children[i], type->children[i], rows_inside(type, rows));
 }
 
 static void resize(vector *v, size_t rows) {
@@ -37,8 +41,8 @@ static void resize(vector *v, size_t rows) {
     if (v->validity) v->validity = realloc(v->validity, (rows + 63) / 64 * 8 + 1);
     v->rows = rows;
     /* What is new holds anything. */
-    if (v->type->shape == GEARS_HOOK_STRUCT)
-        for (size_t i = 0; i < v->type->child_count; i++) resize(&v->children[i], rows);
+    for (size_t i = 0; i < v->type->child_count && !is_list(v->type); i++)
+        resize(&v->children[i], rows_inside(v->type, rows));
 }
 
 static void release(vector *v) {
@@ -91,6 +95,7 @@ static void bind(void) {
     duckdb_list_vector_get_size = size_of;
     duckdb_list_vector_reserve = reserve;
     duckdb_list_vector_set_size = set_size;
+    duckdb_array_vector_get_child = child_of;
     duckdb_struct_vector_get_child = member_of;
 }
 

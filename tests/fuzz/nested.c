@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check(const vector *v, size_t rows) {
     const uint64_t *entries = (const uint64_t *)(const void *)v->cells;
     for (size_t i = 0; i < v->type->child_count; i++)
-        check(&v->children[i], is_list(v->type) ? v->list_size : rows);
+        check(&v->children[i], is_list(v->type) ? v->list_size : rows_inside(v->type, rows));
     for (size_t row = 0; row < rows && is_list(v->type); row++)
         if ((v->validity == NULL || v->validity[row / 64] >> (row % 64) & 1) &&
             (entries[2 * row] > v->list_size || entries[2 * row + 1] > v->list_size - entries[2 * row]))

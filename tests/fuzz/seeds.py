@@ -102,6 +102,11 @@ def _nested() -> list[bytes]:
             'MAP(VARCHAR, STRUCT("j" JSON, "m" MAP(VARCHAR, BOOLEAN)))',
             '{"x": {"m": {"\\u0061": true, "b": null}}}',
         ),
+        _joined(
+            'STRUCT("a" INTEGER[2][], "b" DATE[2])[2]',
+            '[{"a": [[1, null], null], "b": null}, {"b": ["2024-02-29", null]}]',
+        ),
+        _joined("MAP(DECIMAL(4,1), MAP(TIME_NS, DOUBLE[1]))", '{"1.5": {"01:02:03": [1]}, "-2": null}'),
     ]
 
 

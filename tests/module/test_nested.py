@@ -97,8 +97,9 @@ def test_texts_that_would_take_too_much_are_misfits(client: redis.Redis, text: s
 @pytest.mark.parametrize(
     "type_",
     [
-        "BIGINT[3]", "BLOB[]", "BIGINT []", "STRUCT(a BIGINT)", 'STRUCT("a" BIGINT, "A" BIGINT)',
-        "STRUCT()", "[]", "MAP(BIGINT, BIGINT)", "MAP(VARCHAR,BIGINT)", "BIGINT" + "[]" * 17,
+        "BIGINT[03]", "BIGINT[9000]", "BLOB[]", "BIGINT []",
+        "STRUCT(a BIGINT)", 'STRUCT("a" BIGINT, "A" BIGINT)',
+        "STRUCT()", "[]", "MAP(INTERVAL, BIGINT)", "MAP(VARCHAR,BIGINT)", "BIGINT" + "[]" * 17,
         "BIGINT" + "[]" * 100_000,
         'STRUCT("a" ' * 100_000, "MAP(VARCHAR, " * 100_000, 'STRUCT("a" INTERVALS)',
     ],

@@ -96,7 +96,20 @@ def test_canonical_text_prints_as_itself(types: HookTypes, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", " ", "bigint", " BIGINT", "BIGINT ", "BIGINT[", "BIGINT]", "BIGINT[3]", "BIGINT []", "[]"),
+        *(
+            "",
+            " ",
+            "bigint",
+            " BIGINT",
+            "BIGINT ",
+            "BIGINT[",
+            "BIGINT]",
+            "BIGINT[03]",
+            "BIGINT[0]",
+            "BIGINT[8193]",
+            "BIGINT []",
+            "[]",
+        ),
         *("DECIMAL", "DECIMAL(10, 2)", "DECIMAL(010,2)", "DECIMAL(39,2)", "DECIMAL(2,3)", "DECIMAL(10,2"),
         *("TIMESTAMPTZ", "TIMESTAMP WITH TIME", "INTERVALS", "INTERVAL[", "VARCHAR(10)"),
         *(
@@ -110,7 +123,7 @@ def test_canonical_text_prints_as_itself(types: HookTypes, text: str) -> None:
         *(
             'STRUCT("a" BIGINT, )',
             'STRUCT("a" BIGINT)x',
-            "MAP(BIGINT, BIGINT)",
+            "MAP(INTERVAL, BIGINT)",
             "BIGINT, BIGINT",
             "ENUM('a')",
         ),

@@ -11,7 +11,16 @@ import pyarrow as pa
 import pytest
 
 from gearsql import native
-from gearsql.catalog.hook_types import HookType, ListOf, MapOf, Plain, StructOf, column_type, parse_type
+from gearsql.catalog.hook_types import (
+    ArrayOf,
+    HookType,
+    ListOf,
+    MapOf,
+    Plain,
+    StructOf,
+    column_type,
+    parse_type,
+)
 from gearsql.native import cast_column
 
 MISFIT = object()
@@ -23,6 +32,12 @@ TYPES = [
     "MAP(VARCHAR, BIGINT)",
     'MAP(VARCHAR, MAP(VARCHAR, STRUCT("a" DATE[])))',
     'STRUCT("m" MAP(VARCHAR, VARCHAR)[])',
+    "INTEGER[1]",
+    "VARCHAR[][2]",
+    "INTEGER[2][]",
+    'STRUCT("a" INTEGER[1], "b" VARCHAR[2])[2]',
+    "MAP(BOOLEAN, INTEGER)",
+    "MAP(DECIMAL(4,1), MAP(DATE, VARCHAR))",
 ]
 TEXTS = """
 null| null |[]|[1]|[ 1 , null,2 ]|[1,]|[,1]|[1 2]|[1|1|"[1]"|["1","x"]|["7"]|[1.0]|[2147483648]|[true]
@@ -32,7 +47,10 @@ null| null |[]|[1]|[ 1 , null,2 ]|[1,]|[,1]|[1 2]|[1|1|"[1]"|["1","x"]|["7"]|[1.
 [{"a":[1, 2.50],"b":{"c":[1e3,"NaN",null,-0.5],"d":"TRUE"},"é \\"x\\"":1.50}]|[{"b":{"c":[1e400]}}]
 [{"é \\"x\\"":12345}]|[{"b":[]}]|{"x":{"y":{"a":["2024-02-29"]}},"":null}
 {"x":{"y":{"a":["2023-02-29"]}}}|{"x":{"y":1,"y":1}}|{"m":[{"k":"v"},{},null]}|{"m":[{"k":1,"k":2}]}
-{"m":{}}|nul|nullx|[null]|["longer than twelve bytes, and more",""]||\ufeff[]
+{"x":1}|[[],null]|[null,["a"]]|[[1,2],null,[3,null]]|[[1],[2]]|[{"a":[1],"b":["x",null]},null]|[null,{}]|[{"a":[1,2]},null]
+{"true":1,"FALSE":null}|{"true":1,"1":2}|{"0":1,"2":2}|{"1.5":{}}|{"1.5":null,"-2":{"2024-02-29":"x"}}
+{"1.5":null,"1.50":null}|{"1":{"2024-02-30":"x"}}|{"\\u0031":{"2024-02-29":1}}|{"m":{}}|nul|nullx
+[null]|["longer than twelve bytes, and more",""]||\ufeff[]
 """
 CASES = [text for line in TEXTS.strip().split("\n") for text in line.split("|")]
 
@@ -74,13 +92,16 @@ def read(type_: HookType, value: Any) -> Any:
             return None
         case ListOf(element), list() if not isinstance(value, Pairs):
             return [read(element, item) for item in value]
+        case ArrayOf(element, size), list() if not isinstance(value, Pairs) and len(value) == size:
+            return [read(element, item) for item in value]
         case StructOf(members), Pairs():
             found = {name: read(dict(members)[name], v) for name, v in value if name in dict(members)}
             return {name: found.get(name) for name, _ in members}
-        case MapOf(element), Pairs():
-            if len(dict(value)) < len(value):
+        case MapOf(key, element), Pairs():
+            entries = [(leaf(key.name, name), read(element, item)) for name, item in value]
+            if len({repr(name) for name, _ in entries}) < len(entries):
                 raise MisfitError
-            return [(name, read(element, item)) for name, item in value]
+            return entries
         case Plain(name), _:
             return leaf(name, value)
     raise MisfitError
@@ -173,7 +194,9 @@ def test_texts_that_would_take_too_much_are_misfits(type_: str, text: str) -> No
 @pytest.mark.parametrize(
     "written",
     [
-        "BLOB[]", "INTEGER[3]", "MAP(INTEGER, INTEGER)", "MAP(VARCHAR)", "STRUCT()",
+        "BLOB[]",
+        "INTEGER[0]", "INTEGER[8193]", "INTEGER[100][100]", "STRUCT(a INTEGER[8192])",
+        "BLOB[3]", "MAP(INTERVAL, INTEGER)", "MAP(INTEGER[], INTEGER)", "MAP(VARCHAR)", "STRUCT()",
         "STRUCT(a INTEGER, A INTEGER)", "STRUCT(a BLOB)", "INTEGER" + "[]" * 17, "UNION(a INTEGER)",
     ],
 )  # fmt: skip

@@ -7,108 +7,26 @@ is shown only.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 
-MOST_ROWS = 8
-
-# Columns by name: kind (what they can be used for), types, values.
-COLUMNS: dict[str, tuple[str, list[str], st.SearchStrategy[Any]]] = {
-    "i": ("i", ["BIGINT", "INTEGER"], st.integers(-2, 3)),
-    "j": ("i", ["SMALLINT", "HUGEINT"], st.integers(-4, 4)),
-    "d": ("d", ["DOUBLE"], st.integers(-3000, 3000).map(lambda n: n / 1024) | st.sampled_from([0.0, 1.0])),
-    "m": ("m", ["DECIMAL(9,2)"], st.integers(-300, 300).map(lambda n: Decimal(n) / 100)),
-    "s": ("s", ["VARCHAR"], st.sampled_from(["", "a", "A", "ab", "b", "é", "a\0b", " a", "7", "NULL", "'"])),
-    "day": ("t", ["DATE"], st.dates(datetime.date(2024, 2, 28), datetime.date(2024, 3, 1))),
-    "flag": ("b", ["BOOLEAN"], st.booleans()),
-}
-KINDS = "idmstb"
-
-LITERALS = {
-    "i": ["0", "1", "-1", "2", "NULL::BIGINT"],
-    "d": ["0.5::DOUBLE", "1.0::DOUBLE", "-1.25::DOUBLE"],
-    "m": ["1.50", "0.00", "-0.25"],
-    "s": ["'a'", "''", "'AB'", "NULL::VARCHAR"],
-    "t": ["DATE '2024-02-29'", "DATE '2024-03-01'"],
-    "b": ["true", "false", "NULL::BOOLEAN"],
-}
-
-# How a value of a kind is made of others: {i} is a value of that kind; {x} and {y} are of any one.
-VALUES = {
-    "i": [
-        *("({i} + {i})", "({i} % 3)", "abs({i})", "length({s})", "coalesce({i}, {i})", "day({t})"),
-        *("CASE WHEN {b} THEN {i} ELSE {i} END", "nullif({i}, {i})", "{b}::INTEGER", "greatest({i}, {i})"),
-    ],
-    "d": ["({d} + {d})", "({d} - {d})", "least({d}, {d})", "CASE WHEN {b} THEN {d} END", "({d} + {i})"],
-    "m": ["({m} + {m})", "abs({m})", "round({m}, 1)", "coalesce({m}, {m})"],
-    "s": [
-        "({s} || {s})",
-        "upper({s})",
-        "substr({s}, 1, 1)",
-        "{i}::VARCHAR",
-        "{t}::VARCHAR",
-        "coalesce({s}, {s})",
-    ],
-    "t": ["({t} + 1)", "greatest({t}, {t})", "CASE WHEN {b} THEN {t} ELSE {t} END"],
-    "b": [
-        *("({x} = {y})", "({x} < {y})", "({x} <> {y})", "({x} >= {y})", "({x} IS NULL)", "({x} IS NOT NULL)"),
-        *("({x} IS DISTINCT FROM {y})", "(NOT {b})", "({b} AND {b})", "({b} OR {b})", "({s} LIKE 'a%')"),
-        *("({i} IN (0, 1, NULL))", "({x} BETWEEN {y} AND {y})", "({b} IS TRUE)", "({s} ILIKE '%A%')"),
-    ],
-}
-
-AGGREGATES = {
-    "i": [
-        "count(*)",
-        "count({x})",
-        "count(DISTINCT {x})",
-        "sum({i})",
-        "max({i})",
-        "min({i})",
-        "sum(DISTINCT {i})",
-    ],
-    "d": ["sum({d})", "max({d})", "min({d})", "median({d})"],
-    "m": ["sum({m})", "max({m})"],
-    "s": [
-        "min({s})",
-        "max({s})",
-        "string_agg({s}, '|' ORDER BY {s})",
-        "string_agg(DISTINCT {s}, '' ORDER BY {s})",
-    ],
-    "t": ["min({t})", "max({t})"],
-    "b": ["bool_or({b})", "bool_and({b})"],
-    "o": ["avg({i})", "avg({d})", "avg({m})", "list({x} ORDER BY {x})", "list(DISTINCT {i} ORDER BY {i})"],
-}
-
-# {p}: values to part by; {all}: an order without ties.
-WINDOWS = {
-    "i": [
-        *("row_number() OVER (PARTITION BY {p} ORDER BY {all})", "rank() OVER (ORDER BY {x})"),
-        *("dense_rank() OVER (PARTITION BY {p} ORDER BY {x} DESC)", "count(*) OVER (PARTITION BY {p})"),
-        *("lag({i}) OVER (ORDER BY {all})", "sum({i}) OVER (PARTITION BY {p} ORDER BY {i})"),
-        "ntile(3) OVER (ORDER BY {all})",
-    ],
-    "d": ["sum({d}) OVER (ORDER BY {all} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)", "max({d}) OVER ()"],
-    "m": ["sum({m}) OVER (PARTITION BY {p})", "first_value({m}) OVER (PARTITION BY {p} ORDER BY {all})"],
-    "s": ["lead({s}, 2, 'none') OVER (ORDER BY {all})", "min({s}) OVER (PARTITION BY {p} ORDER BY {i})"],
-    "t": ["max({t}) OVER (PARTITION BY {p})", "last_value({t}) OVER (ORDER BY {all})"],
-    "b": ["bool_or({b}) OVER (PARTITION BY {p})"],
-}
-
-STEADY = {
-    kind: [call for call in calls if "{all}" not in call] for kind, calls in WINDOWS.items() if kind in "idmb"
-}
-
-JOINS = ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN"]
-
-Columns = list[tuple[str, str]]
-"""What can be named, and its kind; `o` is for what is shown, and not computed with."""
+from tests.oracle.shapes_from import Sources
+from tests.oracle.shapes_words import (
+    AGGREGATES,
+    COLUMNS,
+    KINDS,
+    LITERALS,
+    MOST_ROWS,
+    NESTED,
+    STEADY,
+    VALUES,
+    WINDOWS,
+    Columns,
+)
 
 
 @dataclass(frozen=True)
@@ -144,33 +62,26 @@ def worlds(draw: st.DrawFn) -> World:
 
 def query(world: World, number: int) -> tuple[str, bool]:
     """Write one of a world's queries; and say whether it orders its rows."""
-    return Writer(_random(world, number), world).query()
+    return _writer(world, number).query()
 
 
 def source_and_condition(world: World, number: int) -> tuple[str, str]:
     """Write a FROM and a condition on its rows."""
-    writer = Writer(_random(world, number), world)
+    writer = _writer(world, number)
     text, scope = writer.sources([], 1)
     return text, writer.value("b", scope, 2)
 
 
-def _random(world: World, number: int) -> Random:
-    return Random(f"{world.seed} {number}")
+def _writer(world: World, number: int) -> Writer:
+    kinds = {"n": "i"} | {column: kind for column, (kind, *_) in COLUMNS.items()}
+    relations = {
+        name: [(column, kinds[column]) for column in table.columns] for name, table in world.tables.items()
+    }
+    return Writer(Random(f"{world.seed} {number}"), list(relations), dict(relations))
 
 
-@dataclass
-class Writer:
-    """Writes one query; `relations` are the tables and CTEs that can be read."""
-
-    random: Random
-    world: World
-    relations: dict[str, Columns] = field(default_factory=dict)
-    _names: int = 0
-
-    def __post_init__(self) -> None:
-        for name, table in self.world.tables.items():
-            kinds = {"n": "i"} | {column: kind for column, (kind, *_) in COLUMNS.items()}
-            self.relations[name] = [(column, kinds[column]) for column in table.columns]
+class Writer(Sources):
+    """Writes one query."""
 
     def query(self) -> tuple[str, bool]:
         """CTEs perhaps, and a query that may be ordered."""
@@ -192,17 +103,19 @@ class Writer:
 
     def recursive(self, name: str) -> str:
         """Numbers of rows, counted up as long as there is a row of the next number."""
-        one, other = (self.random.choice(list(self.world.tables)) for _ in range(2))
+        one, other = (self.random.choice(self.tables) for _ in range(2))
         union = self.random.choice(["UNION", "UNION ALL"])
         start = f"SELECT n, n % 2 FROM {one}"
         step = f"SELECT {name}.x + 1, b.n FROM {name} JOIN {other} b ON b.n = {name}.x + 1"
+        if union == "UNION" and self.chance(0.3):
+            return f"{name}(x, y) USING KEY (x) AS ({start} {union} {step})"
         return f"{name}(x, y) AS ({start} {union} {step})"
 
     def some(self, kinds: str, outer: Columns, depth: int) -> tuple[str, Columns]:
         """A query that gives columns of these kinds, named c0, c1, …"""
         if depth and self.chance(0.2):
             word = self.random.choice(
-                ["UNION", "UNION ALL", "EXCEPT", "INTERSECT", "EXCEPT ALL", "INTERSECT ALL"]
+                ["UNION", "UNION ALL", "EXCEPT", "INTERSECT", "EXCEPT ALL", "INTERSECT ALL", "UNION BY NAME"]
             )
             kinds = kinds.replace("o", "i")
             left, columns = self.some(kinds, outer, depth - 1)
@@ -214,6 +127,8 @@ class Writer:
     def plain(self, kinds: str, outer: Columns, depth: int) -> tuple[str, Columns]:
         text, scope = self.sources(outer, depth)
         values = [self.value(kind, scope + outer, depth) for kind in kinds]
+        if "i" in kinds and self.chance(0.05):
+            values[kinds.index("i")] = f"unnest({self.value('l', scope, 0)})"
         distinct = self.random.choice(["", "", "DISTINCT ", "DISTINCT ON (c0) "])
         text = f"SELECT {distinct}{named(values)} FROM {text}{self.where(scope + outer, depth)}"
         every = ", ".join(f"c{number}" for number in range(len(kinds)))
@@ -222,7 +137,7 @@ class Writer:
     def windowed(self, kinds: str, outer: Columns, depth: int) -> tuple[str, Columns]:
         """Rows that tie in {all} are numbered in any order: so by one window only."""
         text, scope = self.sources(outer, depth)
-        qualify, templates = "", WINDOWS
+        qualify, templates, window = "", WINDOWS, ""
         if self.chance(0.5):
             qualify, templates = f" QUALIFY {self.filled(WINDOWS['i'][0], scope, 0)} <= 2", STEADY
         values = []
@@ -232,7 +147,11 @@ class Writer:
                 templates = STEADY
             else:
                 values.append(self.value(kind, scope, 0))
-        return f"SELECT {named(values)} FROM {text}{self.where(scope + outer, depth)}{qualify}", shown(kinds)
+        if "i" in kinds and self.chance(0.1):
+            values[kinds.index("i")] = self.filled("sum({i}) OVER w", scope, 0)
+            window = self.filled(" WINDOW w AS (PARTITION BY {p})", scope, 0)
+        where = self.where(scope + outer, depth)
+        return f"SELECT {named(values)} FROM {text}{where}{window}{qualify}", shown(kinds)
 
     def grouped(self, kinds: str, outer: Columns, depth: int) -> tuple[str, Columns]:
         text, scope = self.sources(outer, depth)
@@ -254,72 +173,12 @@ class Writer:
             return ""
         every = ", ".join(keys)
         sets = f"GROUPING SETS (({every}), ({keys[-1]}), ())"
-        forms = [every, every, every, f"ROLLUP ({every})", f"CUBE ({every})", sets]
+        forms = [every, every, every, f"ROLLUP ({every})", f"CUBE ({every})", sets, "ALL"]
         return f" GROUP BY {self.random.choice(forms)}"
 
     def aggregate(self, kind: str, scope: Columns) -> str:
         call = self.filled(self.random.choice(AGGREGATES[kind]), scope, 0)
         return f"{call} FILTER (WHERE {self.value('b', scope, 0)})" if self.chance(0.15) else call
-
-    def sources(self, outer: Columns, depth: int) -> tuple[str, Columns]:
-        """FROM with its joins; and what can be named over it."""
-        text, scope = self.source(outer, depth)
-        for _ in range(self.random.choice([0, 0, 1, 1, 2])):
-            text, scope = self.joined(text, scope, outer, depth)
-        return text, scope
-
-    def joined(self, left: str, scope: Columns, outer: Columns, depth: int) -> tuple[str, Columns]:
-        if self.chance(0.1):
-            name, (table, columns) = self.name("l"), self.pick()
-            inner = [(f"{table}.{column}", kind) for column, kind in columns]
-            call, on = self.aggregate("i", inner), self.link(inner, scope)
-            return f"{left}, LATERAL (SELECT {call} AS x FROM {table} WHERE {on}) {name}", [
-                *scope,
-                (f"{name}.x", "i"),
-            ]
-        right, more = self.source(outer, max(depth - 1, 0))
-        if self.chance(0.1):
-            return f"{left}{self.random.choice([', ', ' CROSS JOIN '])}{right}", scope + more
-        if ", " not in left and self.chance(0.15) and (pair := self.numbers(scope, more)):
-            return f"{left} ASOF {self.random.choice(['', 'LEFT '])}JOIN {right} ON {pair}", scope + more
-        word = self.random.choice(JOINS)
-        seen = scope if word in ("SEMI JOIN", "ANTI JOIN") else scope + more
-        return f"{left} {word} {right} ON {self.link(more, scope)}", seen
-
-    def numbers(self, scope: Columns, more: Columns) -> str | None:
-        """A row's own number finds the last one before it."""
-        mine = [column for column, kind in scope if kind == "i"]
-        theirs = [column for column, _ in more if column.endswith(".n")]
-        return f"{self.random.choice(mine)} >= {theirs[0]}" if mine and theirs else None
-
-    def link(self, inner: Columns, outer: Columns) -> str:
-        """A condition that joins."""
-        pairs = [(a, b) for a, kind in inner for b, other in outer if kind == other != "o"]
-        if not pairs:
-            return self.value("b", inner, 0)
-        texts = ["{} = {}".format(*self.random.choice(pairs))]
-        if self.chance(0.2):
-            texts.append(self.value("b", inner if self.chance(0.5) else inner + outer, 0))
-        return " AND ".join(texts)
-
-    def source(self, outer: Columns, depth: int) -> tuple[str, Columns]:
-        """A table or a query in FROM."""
-        name = self.name("a")
-        if depth and self.chance(0.2):
-            text, columns = self.some(self.kinds(), [], depth - 1)
-            text = f"({self.order(text, columns)}) {name}"
-        elif self.chance(0.04):
-            text, columns = (
-                f"(VALUES (1, 'a'), (NULL, 'b'), (2, NULL)) {name}(x, y)",
-                [("x", "i"), ("y", "s")],
-            )
-        else:
-            table, columns = self.pick()
-            text = f"{table} {name}"
-        return text, [(f"{name}.{column}", kind) for column, kind in columns]
-
-    def pick(self) -> tuple[str, Columns]:
-        return self.random.choice(list(self.relations.items()))
 
     def where(self, scope: Columns, depth: int) -> str:
         return f" WHERE {self.value('b', scope, depth)}" if self.chance(0.5) else ""
@@ -327,7 +186,7 @@ class Writer:
     def value(self, kind: str, scope: Columns, depth: int, deep: int = 2) -> str:
         """An expression of a kind; with subqueries where there is depth."""
         if kind == "o":
-            return self.value(self.random.choice(KINDS), scope, depth)
+            return self.value(self.random.choice(KINDS + NESTED), scope, depth)
         if depth and self.chance(0.12):
             return self.subquery(kind, scope, depth - 1)
         names = [column for column, other in scope if other == kind]
@@ -357,15 +216,15 @@ class Writer:
             return template
         one = self.random.choice(KINDS)
         real = [column for column, kind in scope if kind in KINDS]
-        kinds = {**{kind: kind for kind in KINDS}, "x": one, "y": one}
+        kinds = {**{kind: kind for kind in KINDS + NESTED}, "x": one, "y": one}
         makers: dict[str, Callable[[], str]] = {
             letter: (lambda kind=kind: self.value(kind, scope, depth, deep)) for letter, kind in kinds.items()
         }
         makers["p"] = lambda: self.random.choice(real or ["1"])
         every = [column for column, _ in scope]
         makers["all"] = lambda: ", ".join(self.random.sample(every, len(every)))
-        if "ORDER BY {x}" in template or "ORDER BY {s}" in template or "ORDER BY {i}" in template:
-            fixed = {letter: _no_literal(make()) for letter, make in makers.items() if letter in "xsi"}
+        if any(f"ORDER BY {{{letter}}}" in template for letter in "xsil"):
+            fixed = {letter: _no_literal(make()) for letter, make in makers.items() if letter in "xsil"}
             makers.update({letter: (lambda text=text: text) for letter, text in fixed.items()})
         parts = template.split("{")
         return parts[0] + "".join(
@@ -376,30 +235,23 @@ class Writer:
         """The query as it is, or ordered by all its columns, or by them and cut."""
         if self.chance(0.5):
             return text
-        cut = self.random.choice(["", " LIMIT 3", " LIMIT 5 OFFSET 1", " OFFSET 2", " LIMIT 40%"])
+        cuts = ["", " LIMIT 3", " LIMIT 5 OFFSET 1", " OFFSET 2", " LIMIT 40%", " LIMIT (SELECT 2)"]
+        cut = self.random.choice(cuts)
         if in_order(text):
             return text + cut
         ways = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]
+        if self.chance(0.1):
+            return f"{text} ORDER BY ALL{self.random.choice(ways)}{cut}"
         places = self.random.sample(range(1, len(columns) + 1), len(columns))
         return f"{text} ORDER BY {', '.join(f'{place}{self.random.choice(ways)}' for place in places)}{cut}"
-
-    def kinds(self) -> str:
-        return "".join(self.random.choices(KINDS + "o", k=self.random.choice([1, 2, 2, 3])))
-
-    def chance(self, share: float) -> bool:
-        return self.random.random() < share
-
-    def name(self, letter: str) -> str:
-        self._names += 1
-        return f"{letter}{self._names}"
-
-
-def named(values: Sequence[str]) -> str:
-    return ", ".join(f"{value} AS c{number}" for number, value in enumerate(values))
 
 
 def shown(kinds: str) -> Columns:
     return [(f"c{number}", kind) for number, kind in enumerate(kinds)]
+
+
+def named(values: Sequence[str]) -> str:
+    return ", ".join(f"{value} AS c{number}" for number, value in enumerate(values))
 
 
 def in_order(text: str) -> bool:

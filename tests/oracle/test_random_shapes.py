@@ -27,7 +27,7 @@ WORLDS = int(os.environ.get("GEARSQL_WORLDS", "20"))
 QUERIES, CONDITIONS = 100, 6
 PLACES = ("one_server", "three_shards", "plain_shards")
 
-pytestmark = pytest.mark.timeout(600 if WORLDS <= 20 else 36_000)
+pytestmark = pytest.mark.timeout(900 if WORLDS <= 20 else 36_000)
 
 random = settings(
     max_examples=WORLDS,

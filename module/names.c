@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { FIRST_CAPACITY = 64 };
+enum { FIRST_CAPACITY = 64, STRING_HEAD = 32 /* the server's object, and its allocator's rounding */ };
 
 /* Keys are chosen by clients, who do not know the seed. */
 static uint64_t seed(void) {
@@ -48,7 +48,8 @@ static RedisModuleString **place_of(const gears_names *names, const char *bytes,
 }
 
 static bool grow(gears_names *names) {
-    gears_names larger = {.count = names->count, .capacity = names->capacity ? names->capacity * 2 : FIRST_CAPACITY};
+    gears_names larger = *names;
+    larger.capacity = names->capacity ? names->capacity * 2 : FIRST_CAPACITY;
     larger.places = calloc(larger.capacity, sizeof *larger.places);
     if (larger.places == NULL) return false;
     for (size_t i = 0; i < names->capacity; i++) {
@@ -77,7 +78,15 @@ gears_name_added gears_names_add(gears_names *names, RedisModuleString *name) {
     if (*place != NULL) return GEARS_NAME_KNOWN;
     *place = RedisModule_HoldString(NULL, name);
     names->count++;
+    names->bytes += length;
     return GEARS_NAME_NEW;
+}
+
+size_t gears_names_memory(const gears_names *parts) {
+    size_t bytes = 0;
+    for (const gears_names *part = parts; part < parts + GEARS_NAME_PARTS; part++)
+        bytes += part->bytes + part->count * STRING_HEAD + part->capacity * sizeof *part->places;
+    return bytes;
 }
 
 void gears_names_clear(gears_names *names) {

@@ -395,6 +395,7 @@ void gears_scan_free(void *data) {
     gears_scan_free_names(s);
     gears_repeat_free(&s->repeat);
     for (size_t part = 0; part < GEARS_NAME_PARTS; part++) gears_names_clear(&s->known[part]);
+    gears_limits_forgotten(s->stage, s->known_bytes);
     gears_read_free(&s->reader);
     gears_nested_free(&s->room);
     gears_elements_free(&s->waiting);

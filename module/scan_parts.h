@@ -52,6 +52,7 @@ typedef struct scan_state {
     bool repeats, begun, knows;
     gears_repeat repeat;
     gears_names known[GEARS_NAME_PARTS];
+    size_t known_bytes; /* that were counted */
 
     /* Of keys that are no hashes (read.h): the one at hand, and elements of it for which the chunk had no room. */
     bool by_element;

@@ -8,6 +8,7 @@
 #include "scan.h"
 #include "scan_parts.h"
 #include "shrink.h"
+#include "stage_limits.h"
 
 /* ---- keys beyond the chunk ------------------------------------------------------------------------------------ */
 
@@ -206,6 +207,14 @@ bool gears_scan_close(gears_stage *stage, RedisModuleCtx *ctx) {
     return stands;
 }
 
+/* Once a turn, so that a key costs nothing: what a turn may be over by is what it can read. */
+static bool count_known(scan_state *s) {
+    size_t before = s->known_bytes;
+    if (!s->knows) return true;
+    s->known_bytes = gears_names_memory(s->known);
+    return gears_limits_remembered(s->stage, s->known_bytes - before);
+}
+
 /* False: the stage is cancelled or has failed. Takes: turn, server lock. */
 bool gears_scan_take_turn(scan_state *s) {
     if (!gears_lock_enter(s->ctx, &s->stage->cancelled)) return false;
@@ -220,5 +229,6 @@ bool gears_scan_take_turn(scan_state *s) {
     uint64_t locked = gears_lock_held();
     gears_lock_leave(s->ctx);
     gears_scan_publish(s, locked);
+    if (!count_known(s)) s->failed = true;
     return !s->failed;
 }

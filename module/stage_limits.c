@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lock.h"
+#include "worker.h"
 
 unsigned gears_limits_time_ms, gears_limits_rows, gears_limits_shipped_rows, gears_limits_shipped_mb,
     gears_limits_frame_mb, gears_limits_memory_mb, gears_limits_frames_mb = 256;
@@ -86,6 +87,22 @@ bool gears_limits_shipped(gears_stage *stage, uint64_t rows, uint64_t bytes, uin
            within(stage, frame, stage->limits.frame_bytes, "GEARSMEMORY",
                   "bytes would wait in one frame of this shard") &&
            within(stage, frames, most, "GEARSMEMORY", "bytes of frames wait for their clients (argument FRAMES)");
+}
+
+static _Atomic uint64_t remembered; /* bytes of names, by scans of all stages */
+
+bool gears_limits_remembered(gears_stage *stage, uint64_t bytes) {
+    uint64_t own = atomic_fetch_add(&stage->remembered_bytes, bytes) + bytes;
+    uint64_t all = atomic_fetch_add(&remembered, bytes) + bytes, most = (uint64_t)gears_worker_memory_mb << 20;
+    return within(stage, own, stage->limits.memory_bytes, "GEARSMEMORY",
+                  "bytes of key names would be remembered on this shard") &&
+           within(stage, all, most, "GEARSMEMORY",
+                  "bytes of key names would be remembered by all stages (argument MEMORY)");
+}
+
+void gears_limits_forgotten(gears_stage *stage, uint64_t bytes) {
+    atomic_fetch_sub(&stage->remembered_bytes, bytes);
+    atomic_fetch_sub(&remembered, bytes);
 }
 
 /* ---- once -------------------------------------------------------------------------------------------------------- */

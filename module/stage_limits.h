@@ -17,6 +17,10 @@ void gears_limits_start(RedisModuleCtx *ctx, gears_stage *stage);
  * Runs on: worker threads. Takes no lock. */
 bool gears_limits_scanned(gears_stage *stage, uint64_t rows);
 bool gears_limits_shipped(gears_stage *stage, uint64_t rows, uint64_t bytes, uint64_t frame);
+/* Count bytes of names that a scan has come to remember. False, with the stage failed: too many. Freed, when it ends.
+ * Runs on: worker threads. Takes no lock. */
+bool gears_limits_remembered(gears_stage *stage, uint64_t bytes);
+void gears_limits_forgotten(gears_stage *stage, uint64_t bytes);
 /* The frame is with its client, or thrown away: it does not count as kept any more. Runs on: worker threads. */
 void gears_limits_freed(uint64_t bytes);
 

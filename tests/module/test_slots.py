@@ -111,12 +111,17 @@ def large_keys() -> list[str]:
     return [f"{{large}}:{number}" for number in range(LARGE_ROWS)]
 
 
+def words_of_large(sql: str, scan: Scan, options: Sequence[Any] = ()) -> list[Any]:
+    """The words of a stage that reads slot by slot, of all of a shard's slots but one."""
+    words = execute_words(sql, scan, stage="large", options=options)
+    half = LARGE_SLOT // 8192 * 8192
+    return [*words[:6], "SLOTS", 1, half, half + 8190, *words[6:]]
+
+
 def read_large(large: redis.Redis, between: Sequence[Any] = ()) -> tuple[list[str], str]:
     """Return the keys that are read slot by slot, and the slots left; `between` comes after a frame."""
-    half = LARGE_SLOT // 8192 * 8192
     scan = Scan(glob="*large}:*", columns=(KEY, ("pad", "VARCHAR", "fpad")))
-    words = execute_words("SELECT _key, repeat(pad, 10) AS pad FROM scan_0", scan, stage="large")
-    words = [*words[:6], "SLOTS", 1, half, half + 8190, *words[6:]]
+    words = words_of_large("SELECT _key, repeat(pad, 10) AS pad FROM scan_0", scan)
     frame, more, told = large.execute_command(*words)
     frames = [frame]
     if between:
@@ -155,3 +160,25 @@ def test_a_large_slot_that_moves_is_left_or_named(shards: Cluster, large: redis.
     else:
         with pytest.raises(redis.ResponseError, match=f"GEARSMOVED {LARGE_SLOT}"):
             read_large(large, moves)
+
+
+def test_the_names_of_a_large_slot_count_as_memory(large: redis.Redis) -> None:
+    """They are remembered beside DuckDB, and given back: what one query may, it may again."""
+    names = [f"{{large}}:{number}:{'n' * 2000}" for number in range(10_000)]
+    large.eval("for _, key in ipairs(KEYS) do redis.call('HSET', key, 'age', 1) end", len(names), *names)
+    words = {
+        mebibytes: words_of_large(
+            "SELECT count(*) FROM scan_0",
+            Scan(glob="*large}:*", columns=()),
+            ("LIMITS", 1, "MEMORY_BYTES", mebibytes << 20),
+        )
+        for mebibytes in (16, 32)
+    }
+    try:
+        for _ in range(3):
+            with pytest.raises(redis.ResponseError, match=r"GEARSMEMORY .* 16777216 bytes of key names"):
+                large.execute_command(*words[16])
+            _, _, told = large.execute_command(*words[32])
+            assert stats_of(told)["rows_scanned"] == LARGE_ROWS + len(names)
+    finally:
+        large.eval("for _, key in ipairs(KEYS) do redis.call('UNLINK', key) end", len(names), *names)

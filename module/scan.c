@@ -1,13 +1,12 @@
 /* The keyspace scan as a DuckDB table function, and its keys as rows; see scan.h and scan_parts.h.
  *
  * One call fills one chunk in one turn at the server lock: RM_Scan hands over key after key, and each wanted field is
- * cast straight into DuckDB's vector. What DuckDB does with the chunk then is the pause in which clients run.
+ * cast into a page (scan_page.c), which becomes the chunk when the lock is free again. What DuckDB does with the chunk
+ * then is the pause in which clients run.
  *
- * Where the stage has a snapshot (snapshot.h), the same keys become the same rows in its child, in memory laid out like
- * DuckDB's vectors, and a call copies a page of them.
+ * Where the stage has a snapshot (snapshot.h), the same keys become the same pages in its child.
  *
- * The per-key path holds no allocation of ours: values up to 12 bytes live in the vector, longer ones go to the
- * vector's own heap. */
+ * The per-key path holds no allocation: a page keeps its memory from chunk to chunk. */
 #include "scan.h"
 
 #include <stdio.h>
@@ -36,57 +35,7 @@ void gears_scan_set_stage(gears_stage *stage, RedisModuleCtx *ctx) {
 
 gears_stage *gears_scan_stage(void) { return thread_stage; }
 
-/* ---- values into vectors -------------------------------------------------------------------------------------- */
-
-/* In a snapshot's child nested values are texts, which the worker writes. */
-static const gears_hook_type *nested(const target *t) { return t->load == NULL ? t->column->nested : NULL; }
-
-void gears_scan_set_null(target *t, size_t row) {
-    if (nested(t) != NULL) {
-        gears_nested_write_null(t->column->nested, t->vector, row);
-        return;
-    }
-    if (t->validity == NULL) {
-        duckdb_vector_ensure_validity_writable(t->vector);
-        t->validity = duckdb_vector_get_validity(t->vector);
-    }
-    t->validity[row / 64] &= ~((uint64_t)1 << (row % 64));
-}
-
-/* A row that on_error = 'skip' dropped may have left NULLs behind in its place. */
-static void set_valid(target *t, size_t row) {
-    if (t->validity != NULL) t->validity[row / 64] |= (uint64_t)1 << (row % 64);
-}
-
-/* In a snapshot's child, where a pointer is an offset from the load. */
-static void append_string(target *t, size_t row, const char *bytes, size_t length) {
-    uint64_t at = gears_load_room(t->load, length, false);
-    duckdb_string_t *value = &((duckdb_string_t *)(void *)t->data)[row];
-    if (at == 0 || length > UINT32_MAX) {
-        t->load->failed = true;
-        return;
-    }
-    memcpy((char *)t->load + at, bytes, length);
-    value->pointer.length = (uint32_t)length;
-    memcpy(value->pointer.prefix, bytes, sizeof value->pointer.prefix);
-    value->pointer.ptr = (char *)(uintptr_t)at;
-}
-
-void gears_scan_set_string(target *t, size_t row, const char *bytes, size_t length) {
-    if (t->load != NULL && length > sizeof((duckdb_string_t *)0)->inlined.bytes) {
-        append_string(t, row, bytes, length);
-        return;
-    }
-    if (length > sizeof((duckdb_string_t *)0)->inlined.bytes) {
-        duckdb_unsafe_vector_assign_string_element_len(t->vector, row, bytes, length);
-        return;
-    }
-    duckdb_string_t value;
-    memset(&value, 0, sizeof value);
-    value.inlined.length = (uint32_t)length;
-    memcpy(value.inlined.bytes, bytes, length);
-    ((duckdb_string_t *)(void *)t->data)[row] = value;
-}
+/* ---- values into a page ----------------------------------------------------------------------------------------- */
 
 static bool is_null_value(const gears_scan_spec *spec, const char *bytes, size_t length) {
     for (size_t i = 0; i < spec->null_count; i++)
@@ -115,8 +64,8 @@ bool gears_scan_fail_memory(scan_state *s) {
 
 static bool put_plain(scan_state *s, target *t, const char *bytes, size_t length) {
     if (!gears_cast_value(&t->column->type, bytes, length, t->data + s->rows * t->width)) return false;
-    if (t->width == 0) gears_scan_set_string(t, s->rows, bytes, length);
-    set_valid(t, s->rows);
+    if (t->width == 0) gears_page_set_string(s, t, s->rows, bytes, length);
+    gears_page_set_valid(t, s->rows);
     return true;
 }
 
@@ -127,22 +76,18 @@ static bool put_nested(scan_state *s, target *t, const char *bytes, size_t lengt
     switch (gears_nested_judge(type, bytes, length, &s->room, &s->cells)) {
     case GEARS_NESTED_MISFIT: return false;
     case GEARS_NESTED_NO_MEMORY: return gears_scan_fail_memory(s);
-    case GEARS_NESTED_NULL: return gears_scan_set_null(t, s->rows), true;
+    case GEARS_NESTED_NULL: return gears_page_set_null(t, s->rows), true;
     case GEARS_NESTED_VALUE: break;
     }
-    if (nested(t) == NULL) {
-        gears_scan_set_string(t, s->rows, bytes, length);
-        set_valid(t, s->rows);
-        return true;
-    }
-    if (s->rows == 0) gears_nested_clear(type, t->vector);
-    return gears_nested_write(type, bytes, length, &s->room, t->vector, s->rows) || gears_scan_fail_memory(s);
+    gears_page_set_string(s, t, s->rows, bytes, length);
+    gears_page_set_valid(t, s->rows);
+    return true;
 }
 
 /* Put one value in its place. False: the row is not to be kept (skipped, or the stage failed). */
 static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, size_t length) {
     if (s->spec->null_count && t->column->name != NULL && is_null_value(s->spec, bytes, length)) {
-        gears_scan_set_null(t, s->rows);
+        gears_page_set_null(t, s->rows);
         return true;
     }
     if ((t->column->nested ? put_nested : put_plain)(s, t, bytes, length)) return true;
@@ -152,14 +97,14 @@ static bool put(scan_state *s, target *t, gears_slice key, const char *bytes, si
         return false;
     }
     s->misfits++;
-    gears_scan_set_null(t, s->rows);
+    gears_page_set_null(t, s->rows);
     return s->spec->on_error == GEARS_ON_ERROR_NULL;
 }
 
 static bool put_field(scan_state *s, target *t, gears_slice key, RedisModuleString *value) {
     size_t length;
     if (value == NULL) {
-        gears_scan_set_null(t, s->rows);
+        gears_page_set_null(t, s->rows);
         return true;
     }
     const char *bytes = RedisModule_StringPtrLen(value, &length);
@@ -216,6 +161,19 @@ static bool put_row(scan_state *s, RedisModuleKey *key, gears_slice name) {
     return put_name(s, name);
 }
 
+/* What a row took that is not kept is given back. */
+static void end_row(scan_state *s, uint64_t used, bool kept) {
+    if (kept)
+        s->rows++;
+    else
+        s->load->used = used;
+}
+
+static void read_row(scan_state *s, RedisModuleKey *key, gears_slice name) {
+    uint64_t used = s->load->used;
+    end_row(s, used, put_row(s, key, name));
+}
+
 bool gears_scan_matches(scan_state *s, const char *bytes, size_t length) {
     if (s->spec->is_template) return gears_pattern_capture(&s->spec->key_template, bytes, length, s->captures);
     return gears_pattern_glob(&s->spec->glob, bytes, length);
@@ -225,25 +183,30 @@ bool gears_scan_matches(scan_state *s, const char *bytes, size_t length) {
 
 static gears_slice key_at_hand(const scan_state *s) { return (gears_slice){s->reader.name, s->reader.name_length}; }
 
-static bool put_element(scan_state *s, const gears_slice *values) {
+static bool put_values(scan_state *s, const gears_slice *values) {
     for (size_t i = 0; i < s->field_count; i++) {
         if (values[i].data == NULL)
-            gears_scan_set_null(&s->targets[i], s->rows);
+            gears_page_set_null(&s->targets[i], s->rows);
         else if (!put(s, &s->targets[i], key_at_hand(s), values[i].data, values[i].size))
             return false;
     }
     return put_name(s, key_at_hand(s));
 }
 
+static void put_element(scan_state *s, const gears_slice *values) {
+    uint64_t used = s->load->used;
+    end_row(s, used, put_values(s, values));
+}
+
 bool gears_scan_is_full(void *data) {
     const scan_state *s = data;
-    return s->rows == s->capacity || (s->rows > 0 && s->cells > MOST_CELLS);
+    return s->rows == s->capacity || (s->rows > 0 && (s->cells > MOST_CELLS || gears_page_is_heavy(s)));
 }
 
 static bool on_element(void *data, const gears_slice *values) {
     scan_state *s = data;
     if (!gears_scan_is_full(s)) {
-        if (put_element(s, values)) s->rows++;
+        put_element(s, values);
     } else if (!gears_elements_push(&s->waiting, values, s->field_count)) {
         gears_stage_fail(s->stage, "GEARSLIMIT out of memory");
         s->failed = true;
@@ -276,7 +239,7 @@ static void read_elements(scan_state *s, RedisModuleString *name, RedisModuleKey
 static bool put_waiting(scan_state *s) {
     while (s->waiting.count > 0 && !gears_scan_is_full(s) && !s->failed) {
         gears_elements_pop(&s->waiting, s->reader.values, s->field_count);
-        if (put_element(s, s->reader.values)) s->rows++;
+        put_element(s, s->reader.values);
     }
     return !s->failed;
 }
@@ -314,8 +277,8 @@ void gears_scan_read_key(scan_state *s, RedisModuleString *name, RedisModuleKey 
     if (is_expired(s, key) || !may_read(s, name)) return;
     if (s->by_element)
         read_elements(s, name, key);
-    else if (put_row(s, key, (gears_slice){bytes, length}))
-        s->rows++;
+    else
+        read_row(s, key, (gears_slice){bytes, length});
 }
 
 /* Reads a key by its name, which is freed. It may be gone. */
@@ -345,20 +308,19 @@ static void aim_at_chunk(scan_state *s, duckdb_data_chunk chunk) {
     s->rows = s->cells = 0;
     for (size_t i = 0; i < s->target_count; i++) {
         target *t = &s->targets[i];
-        t->validity = NULL;
         if (t->column == NULL || s->lenient != NULL) continue;
         t->vector = duckdb_data_chunk_get_vector(chunk, t->position);
-        t->data = duckdb_vector_get_data(t->vector);
     }
     if (s->lenient != NULL) gears_lenient_aim(s);
 }
 
 /* Until there is a row, or no more. False: the stage is cancelled or has failed. */
 static bool take_turns(scan_state *s) {
-    if (!put_waiting(s)) return false;
+    if (!gears_page_open(s) || !put_waiting(s)) return false;
     while (s->rows == 0 && !gears_scan_is_done(s))
         if (!gears_scan_take_turn(s)) return false;
-    return true;
+    s->page->rows = s->rows;
+    return gears_page_copy(s);
 }
 
 /* A chunk without rows is the end: one whose rows were all skipped is filled again. */
@@ -400,6 +362,7 @@ void gears_scan_free(void *data) {
     gears_nested_free(&s->room);
     gears_elements_free(&s->waiting);
     gears_lenient_free(s->lenient);
+    gears_page_free(s);
     if (s->cursor != NULL) RedisModule_ScanCursorDestroy(s->cursor);
     free(s->held);
     free(s->targets);

@@ -123,9 +123,7 @@ const char *gears_lenient_open(scan_state *s, duckdb_database database) {
 void gears_lenient_aim(scan_state *s) {
     duckdb_data_chunk_reset(s->lenient->texts);
     for (size_t i = 0; i < s->target_count; i++) {
-        target *t = &s->targets[i];
-        t->vector = duckdb_data_chunk_get_vector(s->lenient->texts, i);
-        t->data = duckdb_vector_get_data(t->vector);
+        s->targets[i].vector = duckdb_data_chunk_get_vector(s->lenient->texts, i);
     }
 }
 
@@ -135,7 +133,7 @@ static bool is_null(duckdb_vector vector, size_t row) {
 }
 
 static gears_slice text_at(const target *t, size_t row) {
-    const duckdb_string_t *value = &((const duckdb_string_t *)(const void *)t->data)[row];
+    const duckdb_string_t *value = &((const duckdb_string_t *)duckdb_vector_get_data(t->vector))[row];
     bool is_short = value->inlined.length <= sizeof value->inlined.bytes;
     return (gears_slice){is_short ? value->inlined.bytes : value->pointer.ptr, value->inlined.length};
 }

@@ -1,5 +1,6 @@
 /* What the files of scans share. scan.c is the table function, and makes rows of keys; scan_turn.c finds the keys, in turns
- * at the server lock, and scan_slots.c slot by slot; scan_snapshot.c has a child find them. */
+ * at the server lock, and scan_slots.c slot by slot; scan_snapshot.c has a child find them. scan_page.c keeps the rows until
+ * the turn is over. */
 #ifndef GEARS_SCAN_PARTS_H
 #define GEARS_SCAN_PARTS_H
 
@@ -12,15 +13,14 @@
 
 enum { KEYS_PER_LOOK = 8, MAX_PLACEHOLDERS = 256, MOST_CELLS = 1 << 22 };
 
-/* A column that DuckDB wants in this execution, and where its values go in the chunk at hand. */
+/* A column that DuckDB wants in this execution, and where its values go. */
 typedef struct target {
     const gears_column *column; /* NULL: DuckDB asked for a row to count, its value is never looked at */
     idx_t position;             /* in the chunk */
     size_t width;               /* bytes of a value in the vector */
-    duckdb_vector vector;
-    char *data;
-    uint64_t *validity; /* NULL until the chunk's first NULL */
-    gears_load *load;   /* in a snapshot's child: what long strings are appended to; else NULL */
+    duckdb_vector vector;       /* of the chunk at hand */
+    char *data;                 /* its values in the page at hand */
+    uint64_t *validity;         /* and which of them are not NULL */
 } target;
 
 typedef struct gears_lenient gears_lenient;
@@ -69,10 +69,14 @@ typedef struct scan_state {
     uint64_t seen, skipped, withheld, misfits; /* published when the turn ends: atomics cost too much for each key */
     gears_slice captures[MAX_PLACEHOLDERS];
 
-    /* Of a snapshot: how the scan is ordered, and the load and page at hand, of the worker or of the child. */
-    gears_channel *channel;
+    /* The page at hand, and the load that it lies in: the scan's own, of `own_bytes`, or a snapshot's. */
     gears_load *load;
     gears_page *page;
+    uint64_t page_at, texts_at; /* where it, and what is appended to it, begin in the load */
+    uint64_t own_bytes;
+
+    /* Of a snapshot: how the scan is ordered. */
+    gears_channel *channel;
     bool ended;
 
     gears_lenient *lenient; /* scan_lenient.c; NULL: values are cast where they are read */
@@ -82,7 +86,6 @@ typedef struct scan_state {
 
 /* The chunk or page has as many rows as it can, or as many cells of nested values as it should. */
 bool gears_scan_is_full(void *scan);
-void gears_scan_set_null(target *t, size_t row);
 /* Sets the stage's error; returns false. */
 bool gears_scan_fail_memory(scan_state *s);
 bool gears_scan_is_field(const gears_column *column);
@@ -90,12 +93,28 @@ void gears_scan_set_target(scan_state *s, target *t, uint64_t index);
 /* Ends the stage with the error of a value that is none of its column's type. */
 void gears_scan_fail_misfit(scan_state *s, const char *column, const char *type, gears_slice key, const char *bytes,
                             size_t length);
-void gears_scan_set_string(target *t, size_t row, const char *bytes, size_t length);
 bool gears_scan_matches(scan_state *s, const char *bytes, size_t length);
 void gears_scan_read_key(scan_state *s, RedisModuleString *name, RedisModuleKey *key);
 void gears_scan_read_named(scan_state *s, RedisModuleString *name);
 void gears_scan_read_open(scan_state *s);
 void gears_scan_free(void *data);
+
+/* ---- scan_page.c: rows before they are DuckDB's ---------------------------------------------------------------- */
+
+/* Begin the scan's own load anew, with a page. False: the stage failed. Runs on: worker threads. */
+bool gears_page_open(scan_state *s);
+void gears_page_free(scan_state *s);
+/* Begin the load's next page; without room for it the load has failed. Runs on: worker threads; the child. */
+void gears_page_begin(scan_state *s);
+void gears_page_set_null(target *t, size_t row);
+void gears_page_set_valid(target *t, size_t row);
+/* Without room for it the load has failed; the stage, too, if the load is the scan's own. */
+void gears_page_set_string(scan_state *s, target *t, size_t row, const char *bytes, size_t length);
+/* The page has as much text as one should. */
+bool gears_page_is_heavy(const scan_state *s);
+/* The page's rows into the vectors that are aimed at. False: the stage failed. Runs on: worker threads, without the
+ * server lock. */
+bool gears_page_copy(scan_state *s);
 
 /* ---- scan_turn.c. Runs on: worker threads --------------------------------------------------------------------- */
 

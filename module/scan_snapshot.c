@@ -7,49 +7,12 @@
 #include "lock.h"
 #include "scan_parts.h"
 
-/* Where a target's values lie in a page: their bitmap, then they. Returns where the next target's begin. */
-static uint64_t place_in_page(const scan_state *s, const target *t, uint64_t at, uint64_t *values) {
-    uint64_t width = t->column == NULL ? 0 : t->width ? t->width : sizeof(duckdb_string_t);
-    *values = at + s->capacity / 8;
-    return (*values + width * s->capacity + 63) & ~(uint64_t)63;
-}
-
-enum { PAGE_HEAD = 64 };
-
-static uint64_t page_size(const scan_state *s) {
-    uint64_t at = PAGE_HEAD, values;
-    for (size_t i = 0; i < s->target_count; i++) at = place_in_page(s, &s->targets[i], at, &values);
-    return at;
-}
-
-/* Runs on: the child. */
-static void begin_page(scan_state *s) {
-    uint64_t start = gears_load_room(s->load, page_size(s), true), at = PAGE_HEAD, values;
-    if (s->page != NULL) s->page->rows = s->rows, s->page->next = start;
-    s->rows = s->cells = 0;
-    if (start == 0) {
-        s->load->failed = true;
-        return;
-    }
-    char *page = (char *)s->load + start;
-    s->page = (gears_page *)(void *)page;
-    *s->page = (gears_page){0, 0};
-    for (size_t i = 0; i < s->target_count; i++) {
-        target *t = &s->targets[i];
-        t->validity = (uint64_t *)(void *)(page + at);
-        memset(t->validity, 0xff, s->capacity / 8);
-        at = place_in_page(s, t, at, &values);
-        t->data = page + values;
-        t->load = s->load;
-    }
-}
-
 /* As on_key. What a bucket has beyond a page goes to another one: a key held back might expire. Runs on: the child. */
 static void on_key_in_child(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *data) {
     scan_state *s = data;
     (void)ctx;
     s->seen++;
-    if (gears_scan_is_full(s) && !s->load->failed) begin_page(s);
+    if (gears_scan_is_full(s) && !s->load->failed) gears_page_begin(s);
     if (s->failed || s->load->failed) return;
     if (key != NULL)
         gears_scan_read_key(s, name, key);
@@ -63,7 +26,7 @@ static void fill_load(void *scan, gears_load *load) {
     scan_state *s = scan;
     s->load = load;
     s->page = NULL;
-    begin_page(s);
+    gears_page_begin(s);
     uint64_t most = load->used + TEXT_BYTES;
     while (!s->exhausted && !s->failed && !load->failed && s->rows + BUCKET <= s->capacity && s->seen < MOST_KEYS &&
            load->used < most)
@@ -151,65 +114,6 @@ static bool order(scan_state *s) {
     return s->channel != NULL;
 }
 
-static void copy_strings(const scan_state *s, target *t, const duckdb_string_t *from, const uint64_t *validity) {
-    for (size_t row = 0; row < s->rows; row++) {
-        if (!(validity[row / 64] >> (row % 64) & 1)) continue;
-        uint32_t length = from[row].inlined.length;
-        if (length <= sizeof from->inlined.bytes)
-            ((duckdb_string_t *)(void *)t->data)[row] = from[row];
-        else
-            gears_scan_set_string(t, row, (const char *)s->load + (uintptr_t)from[row].pointer.ptr, length);
-    }
-}
-
-static bool has_nulls(const uint64_t *validity, size_t rows) {
-    for (size_t word = 0; word < rows / 64; word++)
-        if (~validity[word]) return true;
-    return rows % 64 && (~validity[rows / 64] & (((uint64_t)1 << rows % 64) - 1));
-}
-
-static bool copy_nested(scan_state *s, target *t, const duckdb_string_t *from, const uint64_t *validity) {
-    for (size_t row = 0; row < s->rows; row++) {
-        uint32_t length = from[row].inlined.length;
-        bool is_inlined = length <= sizeof from->inlined.bytes;
-        const char *bytes = from[row].inlined.bytes;
-        if (!(validity[row / 64] >> (row % 64) & 1))
-            gears_scan_set_null(t, row);
-        else if (!gears_nested_write(t->column->nested,
-                                     is_inlined ? bytes : (const char *)s->load + (uintptr_t)from[row].pointer.ptr,
-                                     length, &s->room, t->vector, row))
-            return gears_scan_fail_memory(s);
-    }
-    return true;
-}
-
-/* False: the stage failed. */
-static bool copy_page(scan_state *s) {
-    uint64_t at = PAGE_HEAD, values;
-    const char *page = (const char *)s->page;
-    s->rows = s->page->rows;
-    for (size_t i = 0; i < s->target_count; i++) {
-        target *t = &s->targets[i];
-        const uint64_t *validity = (const uint64_t *)(const void *)(page + at);
-        at = place_in_page(s, t, at, &values);
-        if (t->column == NULL) continue;
-        const duckdb_string_t *strings = (const duckdb_string_t *)(const void *)(page + values);
-        if (t->column->nested != NULL) {
-            if (!copy_nested(s, t, strings, validity)) return false;
-            continue;
-        }
-        if (has_nulls(validity, s->rows)) {
-            duckdb_vector_ensure_validity_writable(t->vector);
-            memcpy(duckdb_vector_get_validity(t->vector), validity, (s->rows + 63) / 64 * sizeof *validity);
-        }
-        if (t->width > 0)
-            memcpy(t->data, page + values, s->rows * t->width);
-        else
-            copy_strings(s, t, strings, validity);
-    }
-    return true;
-}
-
 /* The next load of the child's. False: the stage was stopped, or has failed. */
 static bool next_load(scan_state *s) {
     enum { FIRST_PAGE = (sizeof(gears_load) + 63) / 64 * 64 };
@@ -230,7 +134,7 @@ bool gears_scan_take_page(scan_state *s) {
     while (s->rows == 0) {
         if (s->page == NULL && s->ended) break;
         if (s->page == NULL && !next_load(s)) return false;
-        if (!copy_page(s)) return false;
+        if (!gears_page_copy(s)) return false;
         uint64_t next = s->page->next;
         s->page = next ? (gears_page *)(void *)((char *)s->load + next) : NULL;
         if (s->page != NULL) continue;

@@ -76,7 +76,7 @@ void gears_snapshot_fail(gears_stage *stage);
 /* End the stage's snapshot, if it has one. Runs on: worker threads. Takes: turn, server lock. */
 void gears_snapshot_end(gears_stage *stage, RedisModuleCtx *ctx);
 
-/* Room for `size` bytes at the end of the load, 64-byte aligned if asked. 0: there is none. Runs on: the child. */
+/* Room for `size` bytes at the end of the load, 64-byte aligned if asked. 0: there is none. */
 uint64_t gears_load_room(gears_load *load, uint64_t size, bool aligned);
 
 /* The server has had the chance to start a child that it wanted. Runs on: main thread, after the server's cron. */

@@ -11,6 +11,7 @@ import gearsql
 from gearsql.dbapi import Connection
 from gearsql.embedded import Cluster
 from gearsql.errors import ByteLimitError, InterfaceError, MemoryLimitError, ResourceLimitError, RowLimitError
+from gearsql.plan.stages import ScanMode
 from tests.faults.scene import COUNT, RIGHT, ROWS, fill
 
 LEAST = 16 << 20
@@ -76,6 +77,32 @@ def test_memory_is_bounded_for_one_query_and_for_no_other(alone: Cluster) -> Non
                 with pytest.raises(MemoryLimitError, match="Out of Memory") as raised:
                     bounded.execute(GREEDY)
                 assert raised.value.shard is not None
+
+
+@pytest.mark.parametrize(
+    ("type_", "scan", "options"),
+    [
+        ("VARCHAR", "sliced", ""),
+        ("VARCHAR", "snapshot", ""),
+        ("VARCHAR[]", "sliced", ""),
+        ("VARCHAR", "sliced", ", cast = 'duckdb'"),
+    ],
+)
+def test_a_value_beyond_the_bound_ends_its_query_only(
+    alone: Cluster, type_: str, scan: ScanMode, options: str
+) -> None:
+    """DuckDB has no room for the value while it is read: it must not be asked under the server's lock."""
+    with alone.client() as client, gearsql.connect(alone.url, scan=scan, limits={"memory": LEAST}) as bounded:
+        client.hset("vast:1", "body", f'["{"x" * (30 << 20)}"]')
+        create = f"CREATE OR REPLACE TABLE vast (body {type_}) WITH (key = 'vast:{{id}}'{options})"
+        bounded.execute(create)
+        for _ in range(2):
+            with pytest.raises(MemoryLimitError):
+                bounded.execute("SELECT max(length(body)) FROM vast")
+            assert client.ping()
+            assert bounded.execute(COUNT).fetchall() == RIGHT
+        client.delete("vast:1")
+        bounded.execute("DROP TABLE vast")
 
 
 def test_memory_of_the_merge_is_bounded_as_well(quick_shards: Cluster) -> None:

@@ -161,10 +161,12 @@ static void copy_validity(const scan_state *s, const target *t, const uint64_t *
 static bool copy_nested(scan_state *s, const target *t, const duckdb_string_t *from, const uint64_t *validity) {
     gears_nested_clear(t->column->nested, t->vector);
     for (size_t row = 0; row < s->rows; row++) {
-        gears_slice text = text_of(s, &from[row]);
-        if (!is_valid(validity, row))
+        if (!is_valid(validity, row)) {
             gears_nested_write_null(t->column->nested, t->vector, row);
-        else if (!gears_nested_write(t->column->nested, text.data, text.size, &s->room, t->vector, row))
+            continue;
+        }
+        gears_slice text = text_of(s, &from[row]);
+        if (!gears_nested_write(t->column->nested, text.data, text.size, &s->room, t->vector, row))
             return gears_scan_fail_memory(s);
     }
     return true;

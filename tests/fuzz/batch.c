@@ -14,7 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint8_t *part = memchr(data, FAKE_PART, size);
     if (part == NULL || part + 2 > data + size) return 0;
     gears_hook_type *type = gears_hook_type_parse((const char *)data, (size_t)(part - data));
-    if (type == NULL) return 0;
+    if (type == NULL || !gears_hook_type_crosses(type)) { /* a function of it is refused when it is defined */
+        gears_hook_type_free(type);
+        return 0;
+    }
     size_t rows = part[1], length = (size_t)(data + size - part - 2);
     uint64_t *copy = malloc(length ? length : 1); /* aligned as the module's */
     if (length) memcpy(copy, part + 2, length);

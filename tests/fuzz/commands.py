@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from typing import Any
 
 import redis
@@ -47,6 +48,13 @@ EXTRA: tuple[Any, ...] = (
         "BIGINT",
         "DECIMAL(39,1)",
         "VARCHAR[]",
+        "MAP(VARCHAR, BIGINT)",
+        "BIGINT[2]",
+        "TIME_NS",
+        "GIVEN",
+        "given_1",
+        "ONCE",
+        "MEMORY_BYTES",
         "snapshot",
     ),
     *(
@@ -65,11 +73,17 @@ def commands() -> list[list[Any]]:
     function = Function("fuzz", "scalar", (("a", "BIGINT"),), "VARCHAR[]", "return []")
     template = Scan(template=("user:", ""), columns=[("id", "BIGINT", "p0"), CITY], nulls=["", "null"])
     hooked = execute_words("SELECT 1", Scan())
+    given = execute_words("SELECT g.w, count(*) FROM scan_0 JOIN given_0 g ON age = g.n GROUP BY g.w", Scan())
+    numbers = struct.pack("<Q2q", 3, 30, 40)
+    texts = struct.pack("<Q3Q", 3, 0, 1, 8) + b"athirty!"
+    limits = ["SLOTS", 1, 0, 16383, "LIMITS", 2, "ROWS", 1000, "SHIPPED_BYTES", 100_000]
     return [
         execute_words("SELECT city, count(*) FROM scan_0 GROUP BY city", Scan(columns=[CITY, KEY])),
         execute_words("SELECT * FROM scan_0 JOIN scan_1 ON scan_0._key = scan_1.city", Scan(), template),
         execute_words("SELECT sum(age) FROM scan_0", Scan(on_error="skip")),
         [*hooked[:-2], "HOOKS", "", 1, "fuzz", function.hash, *hooked[-2:]],
+        [*given[:-2], "GIVEN", 2, 2, "n", "BIGINT", "w", "VARCHAR", numbers + texts, *given[-2:]],
+        execute_words("SELECT city FROM scan_0 WHERE age > 290", Scan(), options=limits),
         ["GEARSQL.DEFINE", "SET", *definition_words(function, 3)],
         ["GEARSQL.UNDEFINE", 4, "fuzz"],
         ["GEARSQL.FETCH", "q"],
@@ -94,7 +108,7 @@ def changed(chosen: random.Random, known: list[list[Any]]) -> list[Any]:
             case 3:
                 words[at:at] = words[at : at + chosen.randrange(1, 6)] * chosen.choice((1, 1, 50))
             case 4 if at < len(words):
-                word = bytearray(str(words[at]), "utf-8", "replace")
+                word = bytearray(words[at] if isinstance(words[at], bytes) else str(words[at]).encode())
                 word[chosen.randrange(len(word) + 1) :] = chosen.randbytes(chosen.randrange(3))
                 words[at] = bytes(word)
     return words

@@ -60,6 +60,8 @@ def test_a_relation_joins_the_rows_of_a_scan(client: redis.Redis) -> None:
 
 
 NUMBER = struct.pack("<Qq", 1, 5)
+TEXT = struct.pack("<QQQ", 1, 0, 4) + b"true".ljust(8, b"\0")
+OF_COLUMNS = ("MAP(VARCHAR, BIGINT)", "BIGINT[2]", 'STRUCT("m" MAP(VARCHAR, BIGINT))[]', "TIME_NS", "JSON")
 REFUSED: dict[str, list[Word]] = {
     "cut off": ["GIVEN", 3000, 1, "n", "BIGINT", NUMBER],
     "empty": ["GIVEN", 1, 1, "n", "BIGINT", b""],
@@ -70,6 +72,7 @@ REFUSED: dict[str, list[Word]] = {
     "no such truth": ["GIVEN", 1, 1, "n", "BOOLEAN", struct.pack("<QQ", 1, 7)],
     "too many digits": ["GIVEN", 1, 1, "n", "DECIMAL(4,1)", struct.pack("<Qhhi", 1, 32000, 0, 0)],
     "no type": ["GIVEN", 1, 1, "n", "TABLE", NUMBER],
+    **{f"a type of columns: {type_}": ["GIVEN", 1, 1, "n", type_, TEXT] for type_ in OF_COLUMNS},
     "no columns": ["GIVEN", 1, 0, NUMBER],
     "rows without end": ["GIVEN", 1 << 40, 1, "n", "BIGINT", NUMBER],
     "columns that are not there": ["GIVEN", 1, 4096, "n", "BIGINT", NUMBER],

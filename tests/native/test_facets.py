@@ -13,7 +13,10 @@ from tests.fuzz import native
 pytestmark = pytest.mark.timeout(900)
 
 
-@pytest.mark.parametrize("facets", ["keys", "turns", "texts"])
+FACETS = ["keys", "pages", "reads", "sessions", "snapshots", "stages", "texts", "turns"]
+
+
+@pytest.mark.parametrize("facets", FACETS)
 def test_the_facets_hold_without_a_server(facets: str) -> None:
     program = native.link(Path(__file__).with_name(f"facets_{facets}.c"))
     done = subprocess.run([str(program)], capture_output=True, text=True)

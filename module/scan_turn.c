@@ -74,7 +74,10 @@ static bool reads_all_keys(RedisModuleUser *user) {
     size_t length;
     const char *text = RedisModule_StringPtrLen(rules, &length);
     bool all = false;
-    for (const char *at = text; !all && (at = strstr(at, "~* ")) != NULL; at++) all = at == text || at[-1] == ' ';
+    for (const char *at = text; !all && (at = strstr(at, "~* ")) != NULL; at++) {
+        const char *start = at - text >= 2 && memcmp(at - 2, "%R", 2) == 0 ? at - 2 : at;
+        all = start == text || start[-1] == ' ';
+    }
     /* A selector's rules stand in parentheses, and hold for its own commands only. */
     if (memchr(text, '(', length) != NULL) all = false;
     RedisModule_FreeString(NULL, rules);

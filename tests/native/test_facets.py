@@ -13,7 +13,19 @@ from tests.fuzz import native
 pytestmark = pytest.mark.timeout(900)
 
 
-FACETS = ["keys", "pages", "reads", "sessions", "snapshots", "stages", "texts", "turns"]
+FACETS = [
+    "calls",
+    "keys",
+    "pages",
+    "reads",
+    "replies",
+    "scans",
+    "sessions",
+    "snapshots",
+    "stages",
+    "texts",
+    "turns",
+]
 
 
 @pytest.mark.parametrize("facets", FACETS)

@@ -54,7 +54,7 @@ bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.run $(if $(ADBC_PYTHON),--adbc-python $(ADBC_PYTHON))
 	$(BIN)/python -m benchmarks.memory
 
-# The module under AddressSanitizer and UBSan in Redis 7.0, with the tests that make it work (tests/health); 12 minutes.
+# The module under AddressSanitizer and UBSan in Redis 7.0, with the tests that make it work (tests/health); 45 minutes.
 sanitize: $(VENV)/dev
 	$(BIN)/python -m pytest -p tests.health.sanitized tests/module tests/cluster tests/shard tests/hooks
 
@@ -68,7 +68,7 @@ valgrind: $(VENV)/dev
 	command -v valgrind >/dev/null || apt-get install -y -qq valgrind
 	$(BIN)/python -m tests.health.valgrind
 
-# 1,000,000 changed inputs to each reader of others' bytes (tests/fuzz); 20 minutes. One: make fuzz TARGETS=stage
+# 1,000,000 changed inputs to each reader of others' bytes (tests/fuzz); 25 minutes. One: make fuzz TARGETS=stage
 TARGETS ?=
 fuzz: $(VENV)/dev
 	$(BIN)/python -m tests.fuzz $(TARGETS)

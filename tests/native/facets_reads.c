@@ -342,6 +342,10 @@ static void a_json_object_gives_its_members(void) {
         const char *row = row_of(GEARS_KEYS_JSON, "AB", REDISMODULE_REPLY_STRING, cases[i][0]);
         if (strcmp(row, cases[i][1]) != 0) printf("%s: %s\n", cases[i][0], row), failed = 1;
     }
+    char escapes[2100] = "{\"A\": \"";
+    for (int i = 0; i < 1000; i++) strcat(escapes, "\\n");
+    row_of(GEARS_KEYS_JSON, "AAA", REDISMODULE_REPLY_STRING, strcat(escapes, "\"}"));
+    CHECK(rows == 1);
     /* Two columns of one member, each with characters of its own. */
     CHECK(strcmp(row_of(GEARS_KEYS_JSON, "AA", REDISMODULE_REPLY_STRING, "{\"A\": \"\\t\"}"), "\t|\t") == 0);
     reply = (RedisModuleCallReply){REDISMODULE_REPLY_STRING, "no"};

@@ -384,6 +384,85 @@ static void a_replica_of_the_slots_is_not_read(void) {
     end();
 }
 
+/* ---- by a snapshot's child ------------------------------------------------------------------------------------------ */
+
+static int fork_it(RedisModuleForkDoneHandler done, void *data) { return (void)done, (void)data, fork(); }
+static int exit_child(int code) { _exit(code); }
+static int reap(int pid) { return waitpid(pid, NULL, 0) == pid ? REDISMODULE_OK : REDISMODULE_ERR; }
+static void heartbeat(double progress) { (void)progress; }
+static RedisModuleServerInfoData *no_info(RedisModuleCtx *ctx, const char *section) {
+    return (void)ctx, (void)section, NULL;
+}
+static void forget_info(RedisModuleCtx *ctx, RedisModuleServerInfoData *info) { (void)ctx, (void)info; }
+static const char *no_field(RedisModuleServerInfoData *info, const char *field) {
+    return (void)info, (void)field, NULL;
+}
+
+static duckdb_string_t chunk[CAPACITY];
+
+static void *chunk_of(duckdb_vector vector) { return (void)vector, chunk; }
+
+static void begin_snapshot(void) {
+    begin();
+    stage.mode = GEARS_MODE_SNAPSHOT;
+    stage.sql = "SELECT";
+    stage.scan_binds = 1;
+    gears_snapshot_tick();
+    CHECK(gears_scan_choose_mode(s) && stage.mode_chosen);
+}
+
+static void read_snapshot(void) {
+    while (s->rows = 0, gears_scan_take_page(s) && s->rows > 0) note_page((const char *)chunk, s->rows);
+    gears_snapshot_end(&stage, NULL);
+}
+
+/* The server goes on, and may lose all of it. */
+static void a_child_reads_what_was_there_at_the_fork(void) {
+    static const size_t steps[] = {1, 10, 700};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        add_keys(MANY);
+        keys[0]->expires = 1, keys[1]->type = REDISMODULE_KEYTYPE_SET;
+        scan_step = steps[i]; /* a bucket larger than a page goes on in the next */
+        begin_snapshot();
+        CHECK(stage.snapshot != NULL && *stage.fallback == 0);
+        remove_keys();
+        read_snapshot();
+        CHECK(stage.error == NULL && rows == MANY - 2 && each_once(2, MANY));
+        CHECK(stage.keys_seen == MANY && stage.keys_skipped == 1);
+        end();
+    }
+}
+
+static void what_fails_in_the_child_is_said_by_the_stage(void) {
+    add_keys(MANY);
+    rules = "on ~key:* ", forbidden = "key:77";
+    begin_snapshot();
+    read_snapshot();
+    CHECK(said("NOPERM the user has no right to read all of the keys that the table's pattern matches"));
+    end();
+    rules = "on ~* ", forbidden = "";
+}
+
+static void without_a_snapshot_it_is_said_why(void) {
+    add_keys(1);
+    flags = REDISMODULE_CTX_FLAGS_ACTIVE_CHILD;
+    begin_snapshot();
+    CHECK(stage.snapshot == NULL && strncmp(stage.fallback, "the server is saving", 20) == 0);
+    read_all();
+    CHECK(rows == 1);
+    flags = 0;
+    end();
+    begin();
+    spec.key_type = GEARS_KEYS_LIST;
+    CHECK(gears_scan_choose_mode(s) && strcmp(stage.fallback, "keys that are no hashes are read in slices") == 0);
+    end();
+    begin();
+    user_is_gone = true;
+    CHECK(!gears_scan_choose_mode(s) && said("NOPERM the user was deleted"));
+    user_is_gone = false;
+    end();
+}
+
 int main(void) {
     fake_server();
     bind_keys();
@@ -403,6 +482,14 @@ int main(void) {
     RedisModule_CallReplyLength = reply_length;
     RedisModule_CallReplyArrayElement = reply_element;
     RedisModule_FreeCallReply = free_reply;
+    RedisModule_Fork = fork_it;
+    RedisModule_ExitFromChild = exit_child;
+    RedisModule_KillForkChild = reap;
+    RedisModule_SendChildHeartbeat = heartbeat;
+    RedisModule_GetServerInfo = no_info;
+    RedisModule_FreeServerInfo = forget_info;
+    RedisModule_ServerInfoGetFieldC = no_field;
+    duckdb_vector_get_data = chunk_of;
     each_key_is_a_row_once_however_large_buckets_are();
     a_key_that_is_held_may_be_gone();
     what_is_no_row_is_passed_over();
@@ -412,5 +499,8 @@ int main(void) {
     slots_at_rest_are_read_and_others_left();
     a_slot_that_moves_while_it_is_read_ends_the_stage();
     a_replica_of_the_slots_is_not_read();
+    a_child_reads_what_was_there_at_the_fork();
+    what_fails_in_the_child_is_said_by_the_stage();
+    without_a_snapshot_it_is_said_why();
     return failed;
 }

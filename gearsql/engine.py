@@ -354,7 +354,7 @@ class Engine:
         run.note(relations.notes)
         if plan.whole in relations.made:
             return relations.made[plan.whole].rename_columns([column.name for column in plan.columns])
-        table = self._merger.run_over(plan, relations.made, calling)
+        table = self._merger.run_over(relations.plan, relations.made, calling)
         run.note(hook_notes(stats))
         return table
 

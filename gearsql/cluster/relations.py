@@ -82,6 +82,8 @@ class Relations:
         for join in self.plan.joins:
             if not (join.together and self._gather(join.name, join.together)):
                 self._spread(join)
+            if join.name not in self.made:
+                self._group(join)
         if self.plan.whole not in self.made:
             self._need(self.plan.takes)
 
@@ -138,6 +140,25 @@ class Relations:
         spread = self._chosen(join) if join.spreads else None
         if spread is not None:
             self._send(join.name, spread)
+
+    def _group(self, join: JoinPlan) -> None:
+        """Let the largest of a join's parts ship groups, if it is large: the join is made of these then."""
+        sizes = {eager: self._size(eager.of) for eager in join.eager if eager.of not in self.made}
+        eager = max(sizes, key=lambda one: sizes[one], default=None)
+        if eager is None or sizes[eager] <= SMALL_ROWS or self._shares(eager.of):
+            return
+        self._keep(eager.part.name, *self.ask(eager.of, eager.part.plan, ()))
+        grouped = replace(join, sql=eager.sql, takes=eager.takes)
+        joins = tuple(grouped if one is join else one for one in self.plan.joins)
+        self.plan = replace(self.plan, parts=(*self.plan.parts, eager.part), joins=joins)
+        if join.name == self.plan.whole:
+            self.plan = replace(self.plan, sql=eager.sql, takes=eager.takes)
+
+    def _size(self, name: str) -> int:
+        return self.seen.size(self._parts[name])
+
+    def _shares(self, name: str) -> bool:
+        return any(name in shared.parts for shared in self.plan.shared)
 
     def _send(self, name: str, spread: Spread) -> bool:
         """Answer a join on the shards; False if something is not to be sent."""

@@ -50,9 +50,14 @@ def _wide(plan: WidePlan) -> Iterator[str]:
         yield ""
         yield f"{' and '.join(shared.parts)} by one scan, where they are wanted together"
         yield from ("  " + line if line else "" for line in list(_shard(shared.plan))[1:])
+    tables = {part.name: part.plan.shard.scans[0].table for part in plan.parts}
     for join in plan.joins:
         yield ""
-        yield from _join(join, {part.name: part.plan.shard.scans[0].table for part in plan.parts})
+        yield from _join(join, tables)
+        for eager in join.eager:
+            yield ""
+            yield f"else {join.name} once, where {tables[eager.of]} ({eager.of}) ships groups if it is large"
+            yield from ("  " + line if line else "" for line in _part(eager.part.plan))
         if join.name != plan.whole:
             yield f"  else     {join.sql}"
     yield ""

@@ -30,7 +30,7 @@ def split_groups(
     tree: exp.Select, aggregates: Sequence[Aggregate], bound: BoundQuery
 ) -> tuple[str, str, str]:
     """Return the SQL of the shards and of the merge, and what is shipped in words."""
-    layout = _layout(tree, aggregates, bound.table)
+    layout = layout_of(tree, aggregates, bound.table)
     merged = rewrite_clauses(tree, layout.shipped())
     if layout.groups:
         merged.set("group", exp.Group(expressions=[exp.column(f"g{i}") for i in range(len(layout.groups))]))
@@ -38,7 +38,9 @@ def split_groups(
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
+    """What is shipped: groups, values of DISTINCT, and states by the text of their call."""
+
     groups: tuple[exp.Expression, ...]
     distinct: tuple[DistinctCall | CountedCall, ...]
     states: dict[str, State]
@@ -131,7 +133,7 @@ class _Layout:
         return f"{values}; partial states, {row}" if self.apart else f"{values}, each with its partial states"
 
 
-def _layout(tree: exp.Select, aggregates: Sequence[Aggregate], table: Table) -> _Layout:
+def layout_of(tree: exp.Select, aggregates: Sequence[Aggregate], table: Table) -> Layout:
     clause = tree.args.get("group")
     groups = {sql(group): group for group in (key.unnest() for key in (clause.expressions if clause else []))}
     if not groups and not aggregates:
@@ -140,7 +142,7 @@ def _layout(tree: exp.Select, aggregates: Sequence[Aggregate], table: Table) -> 
     counted = [counted_call(call, groups) for call in aggregates if is_counted(call)]
     others = [call for call in aggregates if not needs_distinct_rows(call) and not is_counted(call)]
     states = {sql(call.call): state_of(call) for call in others}
-    return _Layout(tuple(groups.values()), (*distinct, *counted), states, _identities(table))
+    return Layout(tuple(groups.values()), (*distinct, *counted), states, _identities(table))
 
 
 def _identities(table: Table) -> tuple[frozenset[str], ...]:

@@ -7,15 +7,16 @@ their rows meet by the hash tag of their keys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gearsql.catalog.placed import hash_tag
+from gearsql.plan.eager import eager_of
 from gearsql.plan.placed import tag_of
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.rewrite import RELATION
 from gearsql.plan.split import Split, split, two_stages
-from gearsql.plan.stages import GearsPlan, JoinPlan, MergeStage, PartPlan, ShardStage, Spread
+from gearsql.plan.stages import Eager, GearsPlan, JoinPlan, MergeStage, PartPlan, ShardStage, Spread
 from gearsql.plan.states import EXPORT
 from gearsql.sql.bound import Join, Part, ResultColumn, WideBound
 
@@ -55,7 +56,17 @@ class _Joining:
         spreads = tuple(self._spread((name,), split) for name in join.stays if name in self.stay)
         may = bool(join.together) and all(name in self.stay for name in join.together)
         together = self._spread(join.together, split) if may else None
-        return JoinPlan(join.name, join.text, join.bound.columns, join.takes, spreads, together)
+        eager = tuple(self._eager(split))
+        return JoinPlan(join.name, join.text, join.bound.columns, join.takes, spreads, together, eager)
+
+    def _eager(self, split: Split) -> Iterator[Eager]:
+        for name in self.join.stays:
+            if (
+                name in self.stay
+                and split[1]
+                and (made := eager_of(self.join, self.stay[name], self.plans[name], split[1]))
+            ):
+                yield made
 
     def _spread(self, named: tuple[str, ...], split: Split) -> Spread:
         join, stays = self.join, tuple(dict.fromkeys(named))

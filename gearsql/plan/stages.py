@@ -108,11 +108,22 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Eager:
+    """A join over groups of a part's rows (eager.py): `part` is these, in place of `of`."""
+
+    of: str
+    part: PartPlan
+    sql: str
+    takes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class JoinPlan:
     """A relation of a wide query that joins others, those that `sql` `takes`: `name`, with columns c0, c1, …
 
     It is made by one of `spreads` if all that this one sends is small, else where it is named. Of `together`
-    several parts stay, since rows of theirs that meet are on one shard.
+    several parts stay, since rows of theirs that meet are on one shard. Where it is named it is made
+    of groups by one of `eager`, if its part is large.
     """
 
     name: str
@@ -121,6 +132,7 @@ class JoinPlan:
     takes: tuple[str, ...]
     spreads: tuple[Spread, ...]
     together: Spread | None = None
+    eager: tuple[Eager, ...] = ()
 
 
 @dataclass(frozen=True)

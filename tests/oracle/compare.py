@@ -67,6 +67,7 @@ def _collect(value: Any, exact: list[str], doubles: list[float]) -> None:
             exact.append("nan" if math.isnan(value) else "double")
             doubles.append(0.0 if math.isnan(value) else value)
         case list() | tuple():
+            exact.append(f"{len(value)} of")  # [NULL] is not NULL
             for item in value:
                 _collect(item, exact, doubles)
         case dict():

@@ -118,7 +118,7 @@ bool gears_scan_is_field(const gears_column *column) {
 
 /* An index beyond is that of NO_COLUMN, or of a row's number. */
 void gears_scan_set_target(scan_state *s, target *t, uint64_t index) {
-    /* The one behind the columns is the keys' (stage_parse.c). */
+    /* The one behind the columns is the keys' (stage_parse_scan.c). */
     t->column = index < s->spec->column_count + s->spec->lenient ? &s->spec->columns[index] : NULL;
     t->width = t->column ? gears_cast_width(&t->column->type) : 0; /* 0: a string */
 }

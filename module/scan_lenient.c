@@ -1,7 +1,7 @@
 /* Scans of tables with cast = 'duckdb': the texts of a chunk go through DuckDB's own TRY_CAST, all at once, in a query on
  * a connection of the scan's. A value that became NULL is a misfit, of the key that came along in a column of its own.
  *
- * In a scan like this columns are read as VARCHAR (stage_parse.c), but for BLOB and JSON, so a snapshot's child has nothing else to do. */
+ * In a scan like this columns are read as VARCHAR (stage_parse_scan.c), but for BLOB and JSON, so a snapshot's child has nothing else to do. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +77,7 @@ void gears_lenient_free(gears_lenient *l) {
     free(l);
 }
 
-/* SELECT TRY_CAST(c0 AS …), … FROM gears_texts(). The names of types are canonical (stage_parse.c): they are safe. */
+/* SELECT TRY_CAST(c0 AS …), … FROM gears_texts(). The names of types are canonical (stage_parse_scan.c): they are safe. */
 static char *write_sql(const scan_state *s, size_t count) {
     size_t room = 64;
     for (size_t i = 0; i < count; i++) room += strlen(s->targets[i].column->type_name) + 48;

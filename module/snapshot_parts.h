@@ -10,7 +10,7 @@
 enum {
     CHANNELS = 8,
     LOADS = 3,      /* of a channel: one is read, two are ahead */
-    COLUMNS = 4096, /* of a scan at most; stage_parse.c says so */
+    COLUMNS = 4096, /* of a scan at most; stage_parse_scan.c says so */
     ERROR_BYTES = 4096,
     LOAD_ALIGN = 64,
 };

@@ -14,7 +14,8 @@ Which test has which file of module/, all of them:
     facets_stages     worker (its queue and threads), stage, flush
     facets_texts      check, check_cost, json, elements
     facets_turns      lock, shrink, stage_limits, session_turn
-    tests/fuzz        stage_parse (stage.c), function_parse (function.c), slots, and readers of bytes below
+    tests/fuzz        words, stage_parse, stage_parse_scan (stage.c), function_parse (function.c), slots, and
+                      readers of bytes below
     test_arrow_ipc    arrow_ipc, arrow_layout, arrow_schema, arrow_flat
     test_batch        batch_read, batch_write
     test_cast         cast and cast_*

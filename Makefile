@@ -13,13 +13,14 @@ demo: $(VENV)/demo
 	$(BIN)/gearsql demo
 
 # Run the tests on real servers. One file: make test TESTS=tests/cli
-# Those in ALONE have clocks in them, and run one after the other; the others share the processors.
+# Those in ALONE have clocks in them, and run one after the other; the others share the processors, in the folders' order:
+# that of xdist has files of few tests last, which are long ones here.
 TESTS ?=
 TOGETHER = $(filter-out $(ALONE) tests/__pycache__/,$(wildcard tests/*/ tests/test_*.py))
 ALONE = tests/faults/ tests/cluster/
 test: $(VENV)/dev
 ifeq ($(TESTS),)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 $(TOGETHER)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(TOGETHER)
 	$(BIN)/python -m pytest $(ALONE)
 else
 	$(BIN)/python -m pytest $(TESTS)

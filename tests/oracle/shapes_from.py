@@ -65,7 +65,7 @@ class Sources(ABC):
         seen = scope if word in ("SEMI JOIN", "ANTI JOIN") else scope + more
         if (shared := self.shared(scope, more)) and self.chance(0.3):
             merged = [(column, kind) for column, kind in shared if seen != scope]
-            if self.chance(0.4):
+            if self.chance(0.4) and len(shared) == self.common(scope, more):
                 return f"{left} NATURAL {word} {right}", seen
             some = self.random.sample(shared, self.random.choice([1, min(2, len(shared))]))
             names = ", ".join(column for column, _ in some)
@@ -78,6 +78,11 @@ class Sources(ABC):
         theirs = [(column.rpartition(".")[2], kind) for column, kind in more]
         names = [column for column, _ in bare]
         return [one for one in theirs if one in bare and names.count(one[0]) == 1 and one[1] != "o"]
+
+    def common(self, scope: Columns, more: Columns) -> int:
+        """How many names both sides have: NATURAL casts those of two kinds, if the plan does not spare it."""
+        mine, theirs = ({column.rpartition(".")[2] for column, _ in columns} for columns in (scope, more))
+        return len(mine & theirs)
 
     def numbers(self, scope: Columns, more: Columns) -> str | None:
         """A row's own number finds the last one before it."""

@@ -13,7 +13,7 @@
 
 unsigned gears_lock_slice_us = 1000, gears_lock_pause_us = 50;
 
-enum { LOOK_US = 25, MOST_LEAST_US = 300, HAND_OVER_US = 60, HAND_OVER_NAP_US = 20 };
+enum { LOOK_US = 25, MOST_LEAST_US = 300, HAND_OVER_US = 60, HAND_OVER_NAP_US = 20, MOST_HAND_OVER_US = 2000 };
 
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 /* Under `turn`. */
@@ -82,20 +82,34 @@ static bool acquire(RedisModuleCtx *ctx, const atomic_bool *cancelled) {
     }
 }
 
-/* Between two turns the main thread runs: until it has taken in the events that ended the last turn, else a pause. */
-static void stand_back(void) {
-    uint64_t now = gears_lock_now();
-    if (handed_over) {
-        for (; now < left + HAND_OVER_US && wanted(); now = gears_lock_now()) sleep_us(HAND_OVER_NAP_US);
-    } else if (now < left + gears_lock_pause_us) {
-        sleep_us(left + gears_lock_pause_us - now);
+/* Free although events wait: the main thread, which has been woken, has no processor yet. */
+static bool is_free(RedisModuleCtx *ctx) {
+    if (RedisModule_ThreadSafeContextTryLock(ctx) != REDISMODULE_OK) return false;
+    RedisModule_ThreadSafeContextUnlock(ctx);
+    return true;
+}
+
+/* Until the main thread has taken in the events that ended the last turn, or holds the lock. */
+static void hand_over(RedisModuleCtx *ctx) {
+    for (uint64_t now = left; now < left + MOST_HAND_OVER_US && wanted(); now = gears_lock_now()) {
+        if (now >= left + HAND_OVER_US && !is_free(ctx)) return;
+        sleep_us(HAND_OVER_NAP_US);
     }
+}
+
+/* Between two turns the main thread runs. */
+static void stand_back(RedisModuleCtx *ctx) {
+    uint64_t now = gears_lock_now();
+    if (handed_over)
+        hand_over(ctx);
+    else if (now < left + gears_lock_pause_us)
+        sleep_us(left + gears_lock_pause_us - now);
 }
 
 bool gears_lock_enter(RedisModuleCtx *ctx, const atomic_bool *cancelled) {
     pthread_mutex_lock(&turn);
+    stand_back(ctx);
     uint64_t asked = gears_lock_now();
-    stand_back();
     if (!acquire(ctx, cancelled)) {
         pthread_mutex_unlock(&turn);
         return false;

@@ -19,13 +19,13 @@ Error                       message, position, hint
       │    ├── KeyChangedError      a long list's elements moved while it was read, again and again: shard
       │    ├── DataReplacedError    the database was emptied, swapped or loaded anew under the query: shard
       │    ├── ResourceLimitError   a bound of the module or of the query was reached
- │    │    ├── RowLimitError        rows read or shipped
- │    │    ├── ByteLimitError       bytes shipped
- │    │    ├── MemoryLimitError     memory of DuckDB, or of frames that wait for their clients
- │    │    └── QueueFullError       stages that wait for a worker
- │    ├── StageSentTwiceError  a server was sent a stage of the same id before
+      │    │    ├── RowLimitError        rows read or shipped
+      │    │    ├── ByteLimitError       bytes shipped
+      │    │    ├── MemoryLimitError     memory of DuckDB, or of frames that wait for their clients
+      │    │    └── QueueFullError       stages that wait for a worker
+      │    ├── StageSentTwiceError  a server was sent a stage of the same id before
       │    ├── CancelledError       the query was cancelled, or its server shut down
- │    │    └── QueryTimeoutError    the query's time was up
+      │    │    └── QueryTimeoutError    the query's time was up
       │    ├── HookTimeoutError     a user's function did not return in time; its session was ended
       │    ├── HookDiedError        a user's function crashed its process, or took too much memory
       │    ├── RowsChangedError     rows changed between their reading and their writing, again and again

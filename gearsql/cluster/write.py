@@ -40,10 +40,9 @@ from gearsql.errors import (
     ProgrammingError,
     RowsChangedError,
     SlotsMovedError,
-    UnknownColumnError,
 )
 from gearsql.sql.ddl_rows import RowQuery
-from gearsql.sql.names import near_names
+from gearsql.sql.names import no_column
 from gearsql.sql.statements import Conflict, Insert, Named, Update
 
 TRIES = 5
@@ -95,11 +94,7 @@ def column_of(table: Table, name: str, place: Position, text: str) -> Column:
         if fold(column.name) == fold(name):
             return column
     known = [column.name for column in table.columns]
-    near = near_names(name, known)
-    hint = f"did you mean {' or '.join(near)}?" if near else "columns: " + ", ".join(known[:20])
-    raise UnknownColumnError(
-        f"no column {name} in {table.name}", candidates=near, position=place, hint=hint, text=text
-    )
+    raise no_column(f"no column {name} in {table.name}", name, known, place, text)
 
 
 def insert_columns(table: Table, statement: Insert, named: Sequence[Named] | None) -> tuple[Column, ...]:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gearsql.catalog.names import fold
 from gearsql.catalog.table import KEY_COLUMN, Column, Table
-from gearsql.errors import NotSupportedError, Position, UnknownColumnError
+from gearsql.errors import NotSupportedError, Position
 from gearsql.sql.composed import Composed, Piece
 from gearsql.sql.constants import quote
 from gearsql.sql.ddl_rows import KEY, RAW, RowQuery, mentioned_fields, with_raw
-from gearsql.sql.names import near_names
+from gearsql.sql.names import no_column
 from gearsql.sql.parameters import find_parameters
 from gearsql.sql.statements import Conflict, Insert
 from gearsql.sql.syntax import Node, Syntax, children, read_query
@@ -38,8 +38,8 @@ def used_of_excluded(statement: Insert, conflict: Conflict, table: Table) -> lis
         if column is None:
             place = _place(statement, conflict, syntax, node)
             message = f"no column {node['column_names'][1]} in excluded"
-            near = near_names(node["column_names"][1], [column.name for column in table.columns])
-            raise UnknownColumnError(message, candidates=near, position=place, text=statement.text)
+            columns = [column.name for column in table.columns]
+            raise no_column(message, node["column_names"][1], columns, place, statement.text)
         if column.type == "BLOB" or column.type.endswith("]") or column.type.startswith(("STRUCT", "MAP")):
             raise _refused(statement, conflict, syntax, node, f"excluded.{column.name} of type {column.type}")
         used[column.name] = column

@@ -12,10 +12,9 @@ from gearsql.errors import (
     ProgrammingError,
     SqlSyntaxError,
     TypeMismatchError,
-    UnknownColumnError,
 )
 from gearsql.sql.hooks import as_written
-from gearsql.sql.names import near_names
+from gearsql.sql.names import no_column
 from gearsql.sql.stubs import NO_CONSTANT
 from gearsql.sql.syntax import Node, byte_to_character
 
@@ -44,9 +43,7 @@ def fault(
     match refusal.get("error_type"), refusal.get("error_subtype"):
         case "binder", kind if kind == "COLUMN_NOT_FOUND" or missing:
             name = missing[1] if missing else refusal.get("name", "")
-            near = near_names(name, columns)
-            hint = f"did you mean {' or '.join(near)}?" if near else None
-            return UnknownColumnError(first, candidates=near, position=position, text=text, hint=hint)
+            return no_column(first, name, columns, position, text)
         case (("parser" | "syntax"), _):
             return SqlSyntaxError(first, position=position, text=text)
         case "catalog", _:

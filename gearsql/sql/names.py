@@ -87,17 +87,7 @@ class _Names:
         if fold(name) == "rowid":
             self._refuse(name, place)
         known = [own for relation in of for own, _ in relation.columns]
-        near = near_names(name, known)
-        hint = "did you mean " + " or ".join(near) + "?" if near else None
-        if not near:
-            hint = "columns: " + ", ".join(known[:20])
-        raise UnknownColumnError(
-            f"no column {name} in {of[0].title}",
-            candidates=near,
-            position=place,
-            hint=hint,
-            text=self.syntax.text,
-        )
+        raise no_column(f"no column {name} in {of[0].title}", name, known, place, self.syntax.text)
 
     def _refuse(self, name: str, place: Position | None) -> None:
         raise unsupported_name(name, place, self.syntax.text)
@@ -112,6 +102,16 @@ def unsupported_name(name: str, place: Position | None, text: str) -> NotSupport
     if fold(name) != "rowid":
         why = "it depends on the clock or the connection"
     return NotSupportedError(f"{name} is not supported: {why}", position=place, text=text)
+
+
+def no_column(
+    message: str, name: str, known: Iterable[str], place: Position | None, text: str
+) -> UnknownColumnError:
+    """The error for a `name` that is no column; its hint has the near ones of `known`, or the first 20."""
+    columns = list(dict.fromkeys(known))
+    near = near_names(name, columns)
+    hint = f"did you mean {' or '.join(near)}?" if near else "columns: " + ", ".join(columns[:20])
+    return UnknownColumnError(message, candidates=near, position=place, hint=hint, text=text)
 
 
 def near_names(name: str, known: Iterable[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import duckdb
 
 from gearsql.errors import NotSupportedError, Position, ProgrammingError, SqlSyntaxError
 from gearsql.sql.cost import require_affordable
+from gearsql.sql.mends import syntax_hint
 from gearsql.sql.sandbox import open_sandbox
 from gearsql.sql.tokens import first_word, tokens
 
@@ -123,13 +124,19 @@ def _refusal(text: str, answer: Node) -> Exception:
         start = byte_to_character(text, int(answer["position"]))
         length = json.loads(answer.get("location", "[0,1]"))[1]
         end = byte_to_character(text, int(answer["position"]) + max(length, 1))
-        return SqlSyntaxError(answer["error_message"], position=Position(start, end), text=text)
+        return _unreadable(text, answer, Position(start, end))
     if "Only SELECT" not in answer["error_message"]:
-        return SqlSyntaxError(answer["error_message"], position=Position(0, len(text)), text=text)
+        return _unreadable(text, answer, Position(0, len(text)))
     if len(duckdb.extract_statements(text)) > 1:
         return _several(text)
     word = first_word(text)
     return NotSupportedError(f"{word.text.upper()} is not supported", position=word.position, text=text)
+
+
+def _unreadable(text: str, answer: Node, place: Position) -> SqlSyntaxError:
+    message = answer["error_message"]
+    hint = syntax_hint(text, place) if message.startswith("syntax error") else None
+    return SqlSyntaxError(message, position=place, hint=hint, text=text)
 
 
 def _several(text: str) -> ProgrammingError:

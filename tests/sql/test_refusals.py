@@ -4,7 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from gearsql.errors import Error, NotSupportedError, ProgrammingError, UnknownColumnError, UnknownTableError
+from gearsql.errors import (
+    Error,
+    NotSupportedError,
+    ProgrammingError,
+    SqlSyntaxError,
+    UnknownColumnError,
+    UnknownTableError,
+)
 from gearsql.sql.functions import known_functions
 
 # text → what the caret is under
@@ -110,6 +117,37 @@ def test_unknown_columns_everywhere(front: Callable[..., object], text: str, und
     assert type(error) is UnknownColumnError
     assert error.position is not None
     assert text[error.position.start : error.position.end] == under
+
+
+def test_an_unknown_column_like_no_other_is_told_the_columns(front: Callable[..., object]) -> None:
+    for text in (
+        "select zzzz from flights",
+        "select 1 from flights f join (select zzzz from flights) g on true",
+    ):
+        hint = refused(front, text).hint
+        assert hint is not None and hint.startswith("columns: carrier, dest, origin,")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("select count(*) from flights where (distance > 3", "the ( at line 1, column 36 has no )"),
+        ("select\n sum(distance from flights", "the ( at line 2, column 5 has no )"),
+        ("select (distance, [1, 2 from flights", "the [ at line 1, column 19 has no ]"),
+        ("select (distance, [1, 2) from flights", "the [ at line 1, column 19 has no ]"),
+        ("select 'é(', distance) from flights", "the ) at line 1, column 22 has no ("),
+        ("select case when distance > 1 then 2 from flights", "the case at line 1, column 8 has no END"),
+        ("select '(', distance form flights", "did you mean FROM instead of form?"),
+        ("select 1 from flights whre distance > 1", "did you mean WHERE instead of whre?"),
+        ("select dest from flights group dest", "did you mean GROUP BY?"),
+        ("select dest from flights where", None),
+        ("select (dest, 'a from flights", None),
+    ],
+)
+def test_a_syntax_error_tells_its_mend(front: Callable[..., object], text: str, hint: str | None) -> None:
+    error = refused(front, text)
+    assert type(error) is SqlSyntaxError
+    assert error.hint == hint
 
 
 def test_an_unknown_qualifier_is_an_unknown_table(front: Callable[..., object]) -> None:

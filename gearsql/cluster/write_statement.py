@@ -30,6 +30,7 @@ from gearsql.cluster.write_text import Given, UnfitError, Writer
 from gearsql.cluster.write_values import given_values
 from gearsql.errors import DataError, Error, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.composed import Composed, Piece
+from gearsql.sql.conflict_parameters import share_parameters
 from gearsql.sql.ddl_rows import RowQuery, row_query
 from gearsql.sql.ddl_values import Cell, cells, many, place_of, require_width
 from gearsql.sql.parameters import Parameters
@@ -100,6 +101,7 @@ class Writes:
     def _insert(
         self, statement: Insert, table: Table, parameters: Parameters, progress: Progress | None
     ) -> int:
+        statement, parameters = share_parameters(statement, parameters)
         source = statement.source
         if isinstance(source, Values):
             return self._insert_values(statement, table, source, cells(source, parameters), progress)

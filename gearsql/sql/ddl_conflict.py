@@ -15,7 +15,6 @@ from gearsql.sql.composed import Composed, Piece
 from gearsql.sql.constants import quote
 from gearsql.sql.ddl_rows import KEY, RAW, RowQuery, mentioned_fields, with_raw
 from gearsql.sql.names import no_column
-from gearsql.sql.parameters import find_parameters
 from gearsql.sql.statements import Conflict, Insert
 from gearsql.sql.syntax import Node, Syntax, children, read_query
 
@@ -29,9 +28,7 @@ Texts = Mapping[str, str | None]
 def used_of_excluded(statement: Insert, conflict: Conflict, table: Table) -> list[Column]:
     """Return the columns of the new rows that SET and WHERE read."""
     known = {fold(column.name): column for column in table.columns}
-    syntax = read_query(_items(statement, conflict).text)
-    for parameter in find_parameters(syntax.select):
-        raise _refused(statement, conflict, syntax, parameter, "a parameter in DO UPDATE")
+    syntax = read_query(conflict_items(statement, conflict).text)
     used: dict[str, Column] = {}
     for node in _references(syntax.select):
         column = known.get(fold(node["column_names"][1]))
@@ -55,12 +52,12 @@ def conflict_query(
     rows: Mapping[str, Texts],
 ) -> RowQuery:
     """Return the query for the rows of these keys: as an UPDATE's, and last whether WHERE is true."""
-    fields = mentioned_fields(table, read_query(_items(statement, conflict).text).select)
+    fields = mentioned_fields(table, read_query(conflict_items(statement, conflict).text).select)
     raw = ", ".join([f"{RAW}{index}" for index in range(len(fields))] + [""])
     where = _where(conflict)
     pieces: list[Piece] = [f"SELECT {KEY}, "]
     for index, value in enumerate(_values(statement, conflict)):
-        pieces += ["CASE WHEN ", *where, " THEN (", value, f") END AS gears_set_{index}, "]
+        pieces += ["CASE WHEN ", *where, " THEN (", *value, f") END AS gears_set_{index}, "]
     pieces += [raw, *where, " IS TRUE AS gears_where FROM ", statement.name_position]
     given = ", ".join(f"({quote(key)}, {_struct(used, texts)})" for key, texts in rows.items())
     key = f"{_name(statement)}.{KEY_COLUMN.name}"
@@ -74,22 +71,37 @@ def _name(statement: Insert) -> str:
     return statement.text[statement.name_position.start : statement.name_position.end]
 
 
+def conflict_items(statement: Insert, conflict: Conflict) -> Composed:
+    """All expressions in the order of the text, as one query that is only parsed."""
+    pieces: list[Piece] = ["SELECT "]
+    for value in _values(statement, conflict):
+        pieces += ["(", *value, "), "]
+    return Composed(statement.text, (*pieces, *_where(conflict)))
+
+
 def _where(conflict: Conflict) -> list[Piece]:
-    return ["true"] if conflict.where is None else ["(", conflict.where, ")"]
+    return ["true"] if conflict.where is None else ["(", *_filled(conflict, conflict.where), ")"]
 
 
-def _values(statement: Insert, conflict: Conflict) -> Iterator[Piece]:
+def _values(statement: Insert, conflict: Conflict) -> Iterator[list[Piece]]:
     for one in conflict.sets:
         default = statement.text[one.value.start : one.value.end].upper() == "DEFAULT"
-        yield "NULL" if default else one.value
+        yield ["NULL"] if default else _filled(conflict, one.value)
 
 
-def _items(statement: Insert, conflict: Conflict) -> Composed:
-    """All expressions, as one query that is only parsed."""
-    pieces: list[Piece] = ["SELECT ", *_where(conflict)]
-    for value in _values(statement, conflict):
-        pieces += [", (", value, ")"]
-    return Composed(statement.text, tuple(pieces))
+def _filled(conflict: Conflict, span: Position) -> list[Piece]:
+    """An expression with the constants of its parameters."""
+    pieces: list[Piece] = []
+    start = span.start
+    for place, constant in conflict.constants:
+        if span.start <= place.start < span.end:
+            pieces += [*_between(start, place.start), constant]
+            start = place.end
+    return [*pieces, *_between(start, span.end)]
+
+
+def _between(start: int, end: int) -> list[Piece]:
+    return [Position(start, end)] if start < end else []
 
 
 def _references(node: Node) -> Iterator[Node]:
@@ -119,4 +131,4 @@ def _refused(
 
 def _place(statement: Insert, conflict: Conflict, syntax: Syntax, node: Node) -> Position:
     place = syntax.position(node)
-    return (_items(statement, conflict).origin(place) if place else None) or conflict.position
+    return (conflict_items(statement, conflict).origin(place) if place else None) or conflict.position

@@ -180,13 +180,17 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Conflict:
-    """What an INSERT does with a key that exists; `target` are the columns that ON CONFLICT names."""
+    """What an INSERT does with a key that exists; `target` are the columns that ON CONFLICT names.
+
+    `constants` stand for the parameters of SET and WHERE, at their spans.
+    """
 
     kind: Literal["nothing", "replace", "update"]
     position: Position
     target: tuple[Named, ...] = ()
     sets: tuple[Assignment, ...] = ()
     where: Position | None = None
+    constants: tuple[tuple[Position, str], ...] = ()
 
 
 @dataclass(frozen=True)

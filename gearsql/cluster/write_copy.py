@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from gearsql.answer import Answer
+from gearsql.catalog.names import fold
 from gearsql.catalog.table import Table
 from gearsql.cluster.load import first_line
 from gearsql.cluster.source import CSV, find_fault, header
@@ -112,7 +113,7 @@ def _read(
         case "json":
             text = "SELECT * FROM read_json($file, sample_size = -1, convert_strings_to_integers = false)"
             names = database.sql(text, params={"file": str(file)}).columns
-            columns = dict.fromkeys(names, "VARCHAR")
+            columns = dict(zip(names, _json_types(statement, table, names), strict=False))
             text = "FROM read_json($file, columns = $columns)"
             return names, database.sql(text, params={"file": str(file), "columns": columns})
         case "csv":
@@ -127,6 +128,14 @@ def _read(
             }
             text = CSV if statement.options.header else CSV.replace("header = true", "header = false")
             return names, database.sql(text, params=parameters)
+
+
+def _json_types(statement: Copy, table: Table, names: list[str]) -> list[str]:
+    """All is read as text but JSON, which would lose the quotes of a string that is all there is."""
+    types = {fold(column.name): column.type for column in table.columns}
+    targets = names if statement.columns is None else [name for name, _ in statement.columns]
+    wanted = [types.get(fold(name), "VARCHAR") for name in targets]
+    return [type_ if "JSON" in type_ else "VARCHAR" for type_ in wanted]
 
 
 def _csv_names(statement: Copy, table: Table, file: Path) -> list[str]:

@@ -86,6 +86,22 @@ def test_values_with_parts_go_out_and_come_back(copying: Connection, tmp_path: P
     assert rows(copying) == before
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.json"])
+def test_strings_of_json_keep_their_quotes(copying: Connection, tmp_path: Path, name: str) -> None:
+    columns = "id INTEGER, j JSON, l JSON[]"
+    copying.execute(f"CREATE OR REPLACE TABLE c ({columns}) WITH (key = 'wj:{{id}}')")
+    texts = ['"1"', '"null"', '"[1]"', '"NULL"', '"é\\""', '{"a":"1"}']
+    copying.cursor().executemany(
+        "INSERT INTO c VALUES (?, ?, [?::JSON, NULL])", [(n, t, t) for n, t in enumerate(texts)]
+    )
+    before = rows(copying)
+    assert [row[1] for row in before] == texts
+    copying.execute(f"COPY c TO '{tmp_path / name}'")
+    copying.execute("DELETE FROM c")
+    copying.execute(f"COPY c FROM '{tmp_path / name}'")
+    assert rows(copying) == before
+
+
 def test_a_query_goes_out_as_duckdb_reads_it(copying: Connection, tmp_path: Path) -> None:
     file = tmp_path / "it's.parquet"
     text = str(file).replace("'", "''")

@@ -69,12 +69,19 @@ class _Names:
 
     def _star(self, node: Node) -> None:
         place, of = self.syntax.position(node), self.found
-        if node["relation_name"]:
-            of = [relation for relation in of if relation.name == fold(node["relation_name"])]
-        if not of:
+        named = fold(node["relation_name"])
+        changed = (*node["exclude_list"], *(entry["key"] for entry in node["replace_list"]))
+        if named:
+            of = [relation for relation in of if relation.name == named]
+        members = next((found for one in self.found if (found := one.members(named))), ())
+        if not of and not members:
             raise self._no_table(node["relation_name"], place)
-        for name in (*node["exclude_list"], *(entry["key"] for entry in node["replace_list"])):
-            self._column(name, place, of)
+        for name in changed:
+            if of:
+                self._column(name, place, of)
+            elif fold(name) not in map(fold, members):
+                message = f"no column {name} in {node['relation_name']}"
+                raise no_column(message, name, members, place, self.syntax.text)
 
     def _no_table(self, name: str, place: Position | None) -> UnknownTableError:
         names = tuple(relation.name for relation in self.found)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+from duckdb.sqltypes import DuckDBPyType
 
 from gearsql.catalog.function import Known
 from gearsql.catalog.hook_types import quoted
@@ -30,7 +33,7 @@ class Relation:
 
     `name` is folded, `title` is for messages. `columns` leads from a column's own name to one that no other
     in FROM has. `hidden` are those that a star leaves out. `call` is a table function's reference, `outer`
-    says that it is LEFT JOINed.
+    says that it is LEFT JOINed. `structs` are the members of columns that are structs.
     """
 
     name: str
@@ -39,6 +42,11 @@ class Relation:
     hidden: frozenset[str] = frozenset()
     call: Node | None = None
     outer: bool = False
+    structs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def members(self, column: str) -> tuple[str, ...]:
+        """What `column.*` stands for, by the column's folded name; () if it is no struct."""
+        return next((members for own, members in self.structs if fold(own) == column), ())
 
     def unique(self, column: str) -> str | None:
         """The unique name of a folded one."""
@@ -93,11 +101,18 @@ def relations(syntax: Syntax, table: Table, hooks: Mapping[str, Known]) -> tuple
     if base["type"] == "BASE_TABLE":
         columns = tuple((column.name, column.name) for column in table.all_columns)
         name = fold(base["alias"] or base["table_name"])
-        found.append(Relation(name, table.name, columns, frozenset({KEY_COLUMN.name})))
+        structs = tuple((c.name, _members(c.type)) for c in table.all_columns if c.type.startswith("STRUCT("))
+        found.append(Relation(name, table.name, columns, frozenset({KEY_COLUMN.name}), structs=structs))
         taken |= {fold(column.name) for column in table.all_columns}
     for node, outer in references(syntax.select):
         found.append(_exploded(syntax, node, outer, hooks[fold(node["function"]["function_name"])], taken))
     return tuple(found)
+
+
+@lru_cache(256)
+def _members(type_: str) -> tuple[str, ...]:
+    parsed = DuckDBPyType(type_)
+    return tuple(name for name, _ in parsed.children) if parsed.id == "struct" else ()
 
 
 def _exploded(syntax: Syntax, node: Node, outer: bool, known: Known, taken: set[str]) -> Relation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gearsql.catalog.names import fold
 from gearsql.errors import Position, ProgrammingError
@@ -38,14 +38,22 @@ def _edit(syntax: Syntax, star: Node, found: Sequence[Relation]) -> Edit:
 def _items(star: Node, found: Sequence[Relation]) -> list[str]:
     excluded = {fold(name) for name in star["exclude_list"]}
     replaced = {fold(entry["key"]): entry["value"] for entry in star["replace_list"]}
-    of = fold(star["relation_name"])
     items = []
-    for relation in found:
-        prefix = quote_name(relation.name) + "." if of or len(found) > 1 else ""
-        for own, _ in relation.columns if of in ("", relation.name) else ():
-            name = quote_name(own)
-            if fold(own) in replaced:
-                items.append(f"{write_expression(replaced[fold(own)])} AS {name}")
-            elif fold(own) not in excluded and own not in relation.hidden:
-                items.append(prefix + name)
+    for prefix, own, hidden in _meant(fold(star["relation_name"]), found):
+        name = quote_name(own)
+        if fold(own) in replaced:
+            items.append(f"{write_expression(replaced[fold(own)])} AS {name}")
+        elif fold(own) not in excluded and not hidden:
+            items.append(prefix + name)
     return items
+
+
+def _meant(of: str, found: Sequence[Relation]) -> Iterator[tuple[str, str, bool]]:
+    """The columns that `of.*` stands for, or the members of a struct; each with what is written before it."""
+    named = [relation for relation in found if of in ("", relation.name)]
+    for relation in named:
+        prefix = f"{quote_name(relation.name)}." if of or len(found) > 1 else ""
+        yield from ((prefix, own, own in relation.hidden) for own, _ in relation.columns)
+    for relation in found if not named else ():
+        prefix = f"{quote_name(relation.name)}.{quote_name(of)}."
+        yield from ((prefix, member, False) for member in relation.members(of))

@@ -166,7 +166,12 @@ def is_only_keys(bound: BoundQuery, fixed: tuple[Fixed, ...]) -> bool:
     clause = bound.tree.args.get("where")
     terms = list(_terms(clause.this)) if clause else []
     columns = {column.name: column for column in key_columns(bound.table)}
-    return len(terms) == len(fixed) and all(_values(term, columns) for term in terms)
+    return len(terms) == len(fixed) and all(_says_only_keys(term, columns) for term in terms)
+
+
+def _says_only_keys(term: exp.Expr, columns: Mapping[str, Column]) -> bool:
+    """Under OR a part of an AND may be about anything."""
+    return bool(_values(term, columns)) and term.find(exp.And) is None
 
 
 def _is_whole(keys: KeyTemplate | Glob, fixed: tuple[Fixed, ...]) -> bool:

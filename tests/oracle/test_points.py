@@ -62,6 +62,8 @@ QUERIES: list[tuple[str, Any]] = [
     ("SELECT count(*) FROM pt WHERE id = 2147483648 AND country = 'de'", None),
     ("SELECT id FROM pt WHERE id = NULL AND country = 'de'", None),
     ("SELECT id FROM pt WHERE (id = -20 OR id = -16) AND country = 'de' AND flag ORDER BY id LIMIT 1", None),
+    ("SELECT id, flag FROM pt WHERE country IN ('de', 'fr') AND (id = -20 OR (id = -19 AND flag))", None),
+    ("SELECT id FROM pt WHERE _key = 'pt:de:-20' OR (_key = 'pt:fr:-19' AND tiny > ?)", [0]),
     ("SELECT a.id, b.name FROM pt a JOIN pt b ON a.country = b.country WHERE a.id = -20 AND b.id = -16"
      " AND a.country = 'de' AND b.country = 'de'", None),
     ("SELECT name FROM pt WHERE id = -20 AND country = 'de' UNION ALL SELECT 'x'", None),

@@ -223,6 +223,8 @@ def test_a_template_without_placeholders_is_one_key() -> None:
         ("SELECT v AS w, v FROM t AS u WHERE u.id IN (1, 2)", (1, 1)),
         ("SELECT * FROM t WHERE _key = 'u:7'", (0, 1)),
         ("SELECT v FROM t WHERE id = 7 AND v > 1", None),
+        ("SELECT v FROM t WHERE id = 7 OR id IN (8, 9)", (1,)),
+        ("SELECT v FROM t WHERE id = 7 OR (id = 8 AND v > 1)", None),
         ("SELECT v FROM t WHERE id = 7 AND id = 8", None),
         ("SELECT v FROM t WHERE _key = 'u:7' AND id = 8", None),
         ("SELECT v + 1 FROM t WHERE id = 7", None),

@@ -255,7 +255,13 @@ class Engine:
             case Query() | WideQuery():
                 compiled = self._compiled_query(statement, parameters, mode)
                 run = _Run(patience, progress, mode)
-                table = self._answer(compiled, run)
+                try:
+                    table = self._answer(compiled, run)
+                except DataError as error:
+                    if type(error) is DataError and error.position is None:
+                        tables, hooks = self._tables_of(statement), self._hooks(statement)
+                        self._binder.locate(error, statement, tables, parameters, hooks)
+                    raise
                 return Answer(compiled.plan.columns, table, (*self._tables.said(), *run.notes))
             case Explain():
                 plan = self._compiled_query(statement.query, parameters, mode).plan

@@ -37,6 +37,7 @@ from gearsql.errors import (
     TableShrankError,
     VersionMismatchError,
 )
+from gearsql.sql.said import said
 
 SHOWN = 80
 KEYS_HINT = f"{READ_KEYS}; acl='skip' answers over the keys that may be read"
@@ -141,19 +142,19 @@ def _error_from_code(shard: str, code: str, text: str) -> Error:
 
 def _from_duckdb(shard: str, message: str) -> Error:
     # What follows shows the stage's own text, which the user did not write, or advice on files and settings.
-    said = message.partition("\n")[0]
-    kind = said.partition(":")[0]
+    words = message.partition("\n")[0]
+    kind = words.partition(":")[0]
     match kind:
         case "Conversion Error" | "Out of Range Error" | "Invalid Input Error":
-            return DataError(said)
+            return DataError(said(message))
         case "Out of Memory Error":
-            return MemoryLimitError(f"{shard}: {said}", shard=shard)
+            return MemoryLimitError(f"{shard}: {words}", shard=shard)
         case "INTERRUPT Error" | "Interrupt Error":
-            return CancelledError(f"{shard}: {said}", shard=shard)
+            return CancelledError(f"{shard}: {words}", shard=shard)
         case "Binder Error" | "Catalog Error" | "Parser Error":
-            return InternalError(f"{shard} cannot bind its stage: {said}")
+            return InternalError(f"{shard} cannot bind its stage: {words}")
         case _:
-            return ShardError(f"{shard}: {said}", shard=shard)
+            return ShardError(f"{shard}: {words}", shard=shard)
 
 
 def _from_hook(shard: str, message: str) -> Error:

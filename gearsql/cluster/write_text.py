@@ -20,6 +20,7 @@ from gearsql.cluster.replies import shown
 from gearsql.errors import DataError
 from gearsql.native import cast_column
 from gearsql.sql.constants import quote
+from gearsql.sql.said import said
 from gearsql.sql.sandbox import open_locked
 
 _BYTES = ("VARCHAR", "BLOB")
@@ -202,13 +203,12 @@ def _strict(type_: str, values: pa.Array) -> pa.Array:
 
 def _unfit(cursor: duckdb.DuckDBPyConnection, type_: str, error: duckdb.Error) -> Exception:
     """Find the value that DuckDB could not cast."""
-    said = str(error).partition("\n")[0]
     try:
         found = cursor.execute(_FIRST_UNFIT.format(type_)).fetchone()
     except duckdb.Error:
         found = None
     if found is None:
-        return DataError(said)
+        return DataError(said(error))
     return UnfitError(found[0], found[1], f"{found[1]} does not fit into {type_}")
 
 

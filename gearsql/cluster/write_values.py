@@ -13,6 +13,7 @@ from gearsql.cluster.write_text import Given, UnfitError, Writer
 from gearsql.errors import TypeMismatchError
 from gearsql.sql.constants import constant
 from gearsql.sql.ddl_values import Cell
+from gearsql.sql.said import said
 
 _LIMIT = 2**63
 _PLAIN: dict[type, tuple[pa.DataType, str]] = {
@@ -76,6 +77,5 @@ def _first_fault(writer: Writer, column: Column, cells: Sequence[Cell], error: d
         try:
             writer.evaluate(f"SELECT {', '.join(_both(row, cell, column.type))}")
         except duckdb.Error as fault:
-            said = str(fault).partition("\n")[0].partition("Error: ")
-            return UnfitError(row, "", said[2] or said[0])
-    return TypeMismatchError(str(error).partition("\n")[0])
+            return UnfitError(row, "", said(fault))
+    return TypeMismatchError(said(error))

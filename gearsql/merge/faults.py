@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import duckdb
 
 from gearsql.errors import DataError, InternalError, MemoryLimitError
+from gearsql.sql.said import said
 
 
 @contextmanager
@@ -17,9 +18,8 @@ def named_faults() -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException as error:
         raise MemoryLimitError(f"the merge needs more memory: {error}") from error
-    except duckdb.DataError as error:
-        raise DataError(str(error)) from error
-    except duckdb.InvalidInputException as error:
-        raise DataError(str(error)) from error
+    except (duckdb.DataError, duckdb.InvalidInputException) as error:
+        raise DataError(said(error)) from error
     except duckdb.Error as error:
-        raise InternalError(str(error)) from error
+        # What follows shows a text that the user did not write.
+        raise InternalError(str(error).partition("\n\n")[0]) from error

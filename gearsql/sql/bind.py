@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -13,9 +14,10 @@ from sqlglot import exp
 from gearsql.catalog.function import Known
 from gearsql.catalog.names import fold, table_key
 from gearsql.catalog.table import KEY_COLUMN, Column, Table
-from gearsql.errors import Error, InternalError, NotSupportedError, Position, ProgrammingError
+from gearsql.errors import DataError, Error, InternalError, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.bound import BoundQuery, Part, ResultColumn, WideBound, WideScan
 from gearsql.sql.clock import clock_edits, find_clocks, names_given
+from gearsql.sql.failing_casts import cast_at_fault
 from gearsql.sql.faults import fault
 from gearsql.sql.functions import VOLATILE, known_functions
 from gearsql.sql.hooks import (
@@ -94,6 +96,17 @@ class _Scene:
         return [own for relation in self.found for own, _ in relation.columns]
 
 
+@dataclass(frozen=True)
+class _Whole:
+    """A query as it is bound over tables with names of ours; `origin` maps its text's places."""
+
+    step: _Step
+    tables: Mapping[str, Table]
+    prefix: str
+    text: str
+    origin: Callable[[Position], Position]
+
+
 class Binder:
     """Holds a DuckDB in which empty tables stand for keyspaces. Safe to share by threads."""
 
@@ -156,6 +169,25 @@ class Binder:
                 error.text = query.text
                 raise
 
+    def locate(
+        self,
+        error: DataError,
+        query: Query | WideQuery,
+        tables: Mapping[str, Table],
+        parameters: Parameters = None,
+        hooks: Mapping[str, Known] | None = None,
+    ) -> None:
+        """Give an error of a query that ran the place in the query's text, if that is sure."""
+        error.text = query.text
+        with self._lock, suppress(Error, duckdb.Error, ValueError):
+            found = require(query.syntax, hooks or {})
+            whole = _whole(query, tables, parameters, hooks or {}, found, None)
+            for name, table in whole.tables.items():
+                self._create(replace(table, name=name))
+            self._stubs.require(found)
+            place = cast_at_fault(self._connection, whole.text, error)
+            error.position = whole.origin(place) if place else None
+
     def _bind_wide(
         self,
         query: WideQuery,
@@ -169,23 +201,14 @@ class Binder:
         found = require(query.syntax, hooks, near)
         for node, word in special_names(query.syntax.select, tables.values()):
             raise unsupported_name(word, query.syntax.position(node), query.text)
-        edits = _constants(query.syntax, parameters, tables.values(), moment)
-        step = _edited(query.syntax, edits, _same_place)
+        whole = _whole(query, tables, parameters, hooks, found, moment)
+        step, originals, origin = whole.step, whole.tables, whole.origin
         written = _written_names(query.syntax, step.syntax, frozenset())
-        prefix, keyed = free_prefix(query.text), names_keys(query.text)
-        names = {table_key(name): f"{prefix}{index}" for index, name in enumerate(tables)}
-        originals = {names[table_key(name)]: table for name, table in tables.items()}
-        ours = {name: replace(table, name=name) for name, table in originals.items()}
-        rows = explode_edits(step.syntax, hooks)
-        step = _edited(step.syntax, [*rows, *_naming(step.syntax, names)], step.origin)
         beside = _names_beside_stars(query.syntax, step.syntax)
-        whole = splice(trim(step.syntax.text), bindable_edits(trim(step.syntax.text), found))
+        prefix, keyed = whole.prefix, names_keys(query.text)
+        ours = {name: replace(table, name=name) for name, table in originals.items()}
         if keyed and any(node.get("ref_type") == "NATURAL" for node in nodes(step.syntax.select)):
             raise NotSupportedError("NATURAL JOIN beside _key is not supported", text=query.text)
-
-        def origin(position: Position) -> Position:
-            return step.origin(whole.origin(position))
-
         for table in ours.values():
             self._create(table, keyed=keyed)
         self._stubs.require(found)
@@ -367,6 +390,30 @@ def _constants(
     columns |= names_given(syntax.select)
     moment = moment or datetime.datetime.now(datetime.UTC)
     return [*parameter_edits(syntax, parameters), *clock_edits(syntax, columns, moment)]
+
+
+def _whole(
+    query: Query | WideQuery,
+    tables: Mapping[str, Table],
+    parameters: Parameters,
+    hooks: Mapping[str, Known],
+    found: Hooks,
+    moment: datetime.datetime | None,
+) -> _Whole:
+    constants = _constants(query.syntax, parameters, tables.values(), moment)
+    step = _edited(query.syntax, constants, _same_place)
+    prefix = free_prefix(query.text)
+    names = {table_key(name): f"{prefix}{index}" for index, name in enumerate(tables)}
+    rows = explode_edits(step.syntax, hooks)
+    step = _edited(step.syntax, [*rows, *_naming(step.syntax, names)], step.origin)
+    text = trim(step.syntax.text)
+    spliced = splice(text, bindable_edits(text, found))
+
+    def origin(position: Position) -> Position:
+        return step.origin(spliced.origin(position))
+
+    ours = {names[table_key(name)]: table for name, table in tables.items()}
+    return _Whole(step, ours, prefix, spliced.text, origin)
 
 
 def _naming(syntax: Syntax, names: Mapping[str, str]) -> list[Edit]:

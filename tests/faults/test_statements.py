@@ -134,6 +134,45 @@ def test_an_error_while_computing_is_bad_data(connection: gearsql.Connection) ->
         connection.execute('SELECT max(n::TINYINT) FROM "row:*"')
 
 
+CASTS = {
+    "SELECT n FROM \"row:*\" WHERE DATE '2020-01-01' > 'yesterday'": "'yesterday'",
+    "SELECT n, DATE '2020-13-01' FROM \"row:*\"": "DATE '2020-13-01'",
+    "SELECT DATE '2020-13-01', '2020-13-01'": "DATE '2020-13-01'",
+    "SELECT 1, n FROM \"row:*\" WHERE n IN ('x', '7')": "'x'",
+    "SELECT n FROM \"row:*\" WHERE n BETWEEN 'ä' AND 3": "'ä'",
+    "SELECT n FROM \"row:*\" WHERE 'é' <> w AND w = 3": "w",
+    'SELECT CAST(w AS INTEGER) FROM "row:*"': "CAST(w AS INTEGER)",
+    "SELECT n::ENUM('a') FROM \"row:*\"": "::ENUM('a')",
+    'SELECT max(n::TINYINT), max(3::TINYINT), min(n::SMALLINT) FROM "row:*"': "::TINYINT",
+    "SELECT n FROM \"row:*\" ORDER BY n LIMIT 'x'": "'x'",
+    "SELECT upper(w)::DECIMAL(5, 2), w::DECIMAL(5, 2) FROM \"row:*\" WHERE w = 'w1'": None,
+    'SELECT upper(w)::DECIMAL(5, 2) FROM "row:*"': "::DECIMAL(5, 2)",
+    'SELECT w::INT, w::INT FROM "row:*"': None,
+    'SELECT [w]::INT[] FROM "row:*"': None,
+    'SELECT TRY_CAST(a.w AS INT) FROM "row:*" a JOIN "row:*" b ON b.w::INT = a.n': "::INT",
+    'WITH c AS (SELECT w AS v FROM "row:*") SELECT v::DATE FROM c UNION ALL SELECT now()::DATE': "::DATE",
+}
+
+
+@pytest.mark.parametrize("text", CASTS)
+def test_a_cast_that_fails_is_shown_at_its_place_if_that_is_sure(
+    connection: gearsql.Connection, text: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        connection.execute(text)
+    error = caught.value
+    assert (under_the_caret(error) if error.position else None) == CASTS[text]
+    for ours in ("Error:", "LINE 1", "shipped", "scan_", "column c0", "column s0"):
+        assert ours not in str(error)
+
+
+def test_a_parameter_that_cannot_be_cast_is_shown_at_its_place(connection: gearsql.Connection) -> None:
+    for value in ("x", "y", "z"):
+        with pytest.raises(DataError, match=f"string '{value}' to INT64") as caught:
+            connection.execute('SELECT w FROM "row:*" WHERE w = $w AND n > $n', {"w": "w1", "n": value})
+        assert under_the_caret(caught.value) == "$n"
+
+
 @pytest.fixture
 def misfits(quick_shards: Cluster) -> Iterator[str]:
     """1,000 numbers, of which one is none; it is too rare to be sampled."""

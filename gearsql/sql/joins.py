@@ -28,7 +28,7 @@ from gearsql.sql.sources import Relation
 from gearsql.sql.syntax import Node, children, read_query, write_query
 from gearsql.sql.together import PLAIN, SIDES, Together
 from gearsql.sql.trees import sqlglot_tree, write_from
-from gearsql.sql.wide import samples, select_from, sources_in
+from gearsql.sql.wide import loses_columns, samples, select_from, sources_in
 
 Ctes = Sequence[Node]
 MOST_JOINS = 16
@@ -133,6 +133,8 @@ class JoinTaking:
         table = _table(name, self.connection.sql(given + rows))
         answer = self.connection.sql(text)
         columns = tuple(map(ResultColumn, answer.columns, map(str, answer.types)))
+        if any(loses_columns(column.type) for column in columns):
+            return None
         bound = BoundQuery(text, tree, table, columns, tuple(used), source=name)
         self._create(name, columns)
         join = Join(name, text, bound, given, rows, self._known(named), stays, together)

@@ -26,6 +26,11 @@ from gearsql.sql.syntax import Node, children, read_query, write_query
 from gearsql.sql.tokens import tokens
 
 
+def loses_columns(type_: str) -> bool:
+    """Whether a type arrives as a STRUCT: one column beside a subquery, where a TUPLE is several."""
+    return "TUPLE(" in type_
+
+
 def references(node: Any, hidden: frozenset[str] = frozenset()) -> Iterator[Node]:
     """Yield what names a table in FROM anywhere under a node: not the names of CTEs, in `hidden`."""
     if node.get("type") == "BASE_TABLE":
@@ -183,6 +188,8 @@ class Taking:
         try:
             bound = self.bind(text, self.tables[name])
         except Error:
+            return None
+        if not rows and any(loses_columns(column.type) for column in bound.columns):
             return None
         part = Part(f"{self.prefix}part_{len(self.parts)}", bound, self.originals[name], rows)
         self.parts.append(part)

@@ -111,3 +111,9 @@ SELECT carrier FROM (SELECT * REPLACE (NULL AS name) FROM airlines) WHERE carrie
 SELECT count(*) FROM (SELECT * RENAME (name AS title) FROM airlines) JOIN flights USING (carrier)
 
 SELECT count(*) FROM (SELECT * EXCLUDE (airlines.name) FROM airlines) JOIN flights USING (carrier)
+
+SELECT faa, (faa, name) = ANY (SELECT (faa, name) FROM airports WHERE lat > 40) AS north FROM airports ORDER BY faa
+
+SELECT count(*) FROM airports a WHERE (a.faa, a.tz) IN (SELECT (origin, -5) FROM flights UNION ALL SELECT (dest, -6) FROM flights)
+
+SELECT faa, p FROM airports a JOIN (SELECT (carrier, name) AS p, carrier FROM airlines) l ON starts_with(a.name, l.carrier[1]) AND p > ('V', NULL) ORDER BY faa, p

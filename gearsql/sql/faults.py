@@ -19,6 +19,8 @@ from gearsql.sql.stubs import NO_CONSTANT
 from gearsql.sql.syntax import Node, byte_to_character
 
 _NO_COLUMN = re.compile('does not have a column named "(.*)"')
+# DuckDB takes what an error goes on with for a line of the query.
+_OF_A_LINE = re.compile(r"^LINE \d+: |^ *\^+$", re.MULTILINE)
 _DECLARE = "the column is text: CAST it, or declare the table with types: CREATE TABLE … WITH (key = …)"
 
 
@@ -67,4 +69,4 @@ def _place(refusal: Node, bound: str) -> Position | None:
 def _hint(first: str, more: str) -> str | None:
     if "VARCHAR" in first and ("Cannot compare" in first or "No function matches" in first):
         return _DECLARE
-    return " ".join(more.split()) or None
+    return " ".join(_OF_A_LINE.sub("", more).split()) or None

@@ -74,7 +74,8 @@ class Functions:
     """`refused` gives a reason for each name that DuckDB knows and a query may not call.
 
     `aliases` leads from a second name to the first one: listagg and string_agg are one function.
-    `keywords` need quotes as a function's name. `tables` stand in FROM; no query may call them.
+    `keywords` need quotes as a function's name. `tables` stand in FROM; no query may call them. `windows` are
+    called with OVER only.
     """
 
     allowed: frozenset[str]
@@ -83,6 +84,7 @@ class Functions:
     aliases: dict[str, str]
     keywords: frozenset[str]
     tables: frozenset[str]
+    windows: frozenset[str]
 
 
 @functools.cache
@@ -92,6 +94,7 @@ def known_functions() -> Functions:
         rows: list[tuple[str, str, str | None, str | None, bool]] = sandbox.execute(_FUNCTIONS).fetchall()
         keywords = sandbox.execute(_KEYWORDS).fetchall()
         tables = sandbox.execute(_TABLES).fetchall()
+        windows = sandbox.execute(_WINDOWS).fetchall()
     # A name is refused if any of its forms is.
     reasons = [(name, _refusal(name, kind, stability, zoned)) for name, kind, stability, _, zoned in rows]
     refused = {name: reason for name, reason in reasons if reason}
@@ -106,6 +109,7 @@ def known_functions() -> Functions:
         aliases,
         frozenset(word for (word,) in keywords),
         frozenset(name for (name,) in tables),
+        frozenset(name for (name,) in windows),
     )
 
 
@@ -118,6 +122,7 @@ _FUNCTIONS = """
     FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')
 """
 _TABLES = "SELECT lower(function_name) FROM duckdb_functions() WHERE contains(function_type, 'table')"
+_WINDOWS = "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type = 'window'"
 _KEYWORDS = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
 
 

@@ -176,7 +176,10 @@ def _refuse(syntax: Syntax, message: str, place: Position | None) -> None:
     raise ProgrammingError(message, position=place, text=syntax.text)
 
 
-def _unknown(syntax: Syntax, name: str, place: Position | None, users: list[str]) -> UnknownFunctionError:
+def _unknown(syntax: Syntax, name: str, place: Position | None, users: list[str]) -> ProgrammingError:
+    if name in known_functions().windows:
+        message, hint = f"{name} is a window function: it stands before OVER", f"{name}(…) OVER (…)"
+        return ProgrammingError(message, position=place, hint=hint, text=syntax.text)
     near = difflib.get_close_matches(name, dict.fromkeys([*users, *known_functions().allowed]), n=3)
     near = [name for name in near if name.isidentifier()]
     hint = (

@@ -173,6 +173,14 @@ def test_a_parameter_that_cannot_be_cast_is_shown_at_its_place(connection: gears
         assert under_the_caret(caught.value) == "$n"
 
 
+def test_a_subquery_of_several_rows_is_told_without_advice(
+    connection: gearsql.Connection,
+) -> None:
+    with pytest.raises(DataError, match=r"^More than one row returned") as caught:
+        connection.execute('SELECT (SELECT n FROM "row:*")')
+    assert "SET" not in str(caught.value)
+
+
 @pytest.fixture
 def misfits(quick_shards: Cluster) -> Iterator[str]:
     """1,000 numbers, of which one is none; it is too rare to be sampled."""

@@ -128,6 +128,20 @@ def test_an_unknown_column_like_no_other_is_told_the_columns(front: Callable[...
         assert hint is not None and hint.startswith("columns: carrier, dest, origin,")
 
 
+def test_a_window_function_without_over_is_told_so(front: Callable[..., object]) -> None:
+    for call in ("rank()", "first_value(dest)"):
+        error = refused(front, f"select dest, {call} from flights")
+        assert type(error) is ProgrammingError and error.position is not None
+        assert error.position.start == len("select dest, ")
+        assert error.hint == f"{call.partition('(')[0]}(…) OVER (…)"
+
+
+def test_columns_that_do_not_go_together_are_listed(front: Callable[..., object]) -> None:
+    with pytest.raises(ProgrammingError, match="Cannot unpivot columns of types") as raised:
+        front("unpivot flights on dest, flight into name n value v")
+    assert raised.value.hint == "Full list: dest VARCHAR, flight INTEGER"
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [

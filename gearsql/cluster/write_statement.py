@@ -28,14 +28,25 @@ from gearsql.cluster.write_copy import rows_of_file, write_file
 from gearsql.cluster.write_rows import Incoming
 from gearsql.cluster.write_text import Given, UnfitError, Writer
 from gearsql.cluster.write_values import given_values
-from gearsql.errors import DataError, Error, NotSupportedError, Position, ProgrammingError
+from gearsql.errors import (
+    DataError,
+    Error,
+    KeyExistsError,
+    NotSupportedError,
+    Position,
+    ProgrammingError,
+    TypeMismatchError,
+)
 from gearsql.sql.composed import Composed, Piece
 from gearsql.sql.conflict_parameters import share_parameters
-from gearsql.sql.ddl_rows import RowQuery, row_query
+from gearsql.sql.ddl_rows import KEY, RowQuery, row_query
+from gearsql.sql.ddl_scalars import AGGREGATES
 from gearsql.sql.ddl_values import Cell, cells, many, place_of, require_width
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse_query
 from gearsql.sql.statements import AnyQuery, Conflict, Copy, Delete, Insert, Update, Values, WriteStatement
+
+_COPY_HINT = "COPY takes new keys: COPY into another table, then INSERT INTO … SELECT … ON CONFLICT …"
 
 Ask = Callable[[AnyQuery, Parameters, Table | None], Answer]
 """Answers a query; the table, if one is given, is what its FROM names."""
@@ -120,7 +131,12 @@ class Writes:
         given = tuple(
             [Given(answer.table.column(index), column.type)] for index, column in enumerate(answer.columns)
         )
-        incoming = Incoming(columns, given, answer.table.num_rows, statement.text)
+        items = _item_places(source, len(columns))
+
+        def place(row: int, column: int) -> Position | None:
+            return items[column] or statement.name_position
+
+        incoming = Incoming(columns, given, answer.table.num_rows, statement.text, place)
         return self._write(statement, table, incoming, progress)
 
     def _insert_values(
@@ -173,7 +189,7 @@ class Writes:
             query = parse_query(found.composed.text, found.composed.text)
             return self.ask(query, None, found.table)
         except Error as error:
-            raise found.composed.locate(error, found.places[0]) from None
+            raise _located(found, error, found.places[0]) from None
 
     def _copy(self, statement: Copy, parameters: Parameters, progress: Progress | None) -> int:
         if not self.files:
@@ -193,7 +209,11 @@ class Writes:
             )
         table = self.table(statement.name, statement.position, statement.text)
         incoming = rows_of_file(statement, table)
-        return insert(self.target(table, incoming.count, progress), incoming, None, statement.position)
+        try:
+            return insert(self.target(table, incoming.count, progress), incoming, None, statement.position)
+        except KeyExistsError as error:
+            error.hint = _COPY_HINT
+            raise
 
     def _copied(self, statement: Copy, parameters: Parameters) -> Answer:
         if statement.query is not None:
@@ -225,11 +245,27 @@ class Writes:
             try:
                 return self.ask(query, parameters, found.table)
             except Error as error:
-                raise found.composed.locate(error, place) from None
+                raise _located(found, error, place) from None
 
         target = self.target(table, 0, progress)
         change = update if isinstance(statement, Update) else delete
         return change(target, found, rows, text, place)
+
+
+def _item_places(query: AnyQuery, count: int) -> Sequence[Position | None]:
+    """Where the query of an INSERT, which has its places in the statement, makes each of its columns."""
+    items = query.syntax.select.get("select_list", [])
+    if len(items) != count or any(item["class"] == "STAR" for item in items):
+        return [None] * count
+    return [query.syntax.position(item) for item in items]
+
+
+def _located(found: RowQuery, error: Error, otherwise: Position) -> Error:
+    """Let an error about the rows to write point into the statement, whose names alone it tells."""
+    if KEY in error.message:
+        place = found.places[0] if len(found.places) == 1 else otherwise
+        return TypeMismatchError(AGGREGATES, position=place, text=found.composed.original)
+    return found.composed.locate(error, otherwise)
 
 
 def _check_target(table: Table, conflict: Conflict, text: str) -> None:

@@ -207,6 +207,8 @@ def _unfit(cursor: duckdb.DuckDBPyConnection, type_: str, error: duckdb.Error) -
         found = cursor.execute(_FIRST_UNFIT.format(type_)).fetchone()
     except duckdb.Error:
         found = None
+    if found is None and isinstance(error, duckdb.BinderException):
+        return UnfitError(0, "", said(error))  # no value has a cast
     if found is None:
         return DataError(said(error))
     return UnfitError(found[0], found[1], f"{found[1]} does not fit into {type_}")

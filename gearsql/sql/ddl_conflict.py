@@ -14,6 +14,7 @@ from gearsql.errors import NotSupportedError, Position
 from gearsql.sql.composed import Composed, Piece
 from gearsql.sql.constants import quote
 from gearsql.sql.ddl_rows import KEY, RAW, RowQuery, mentioned_fields, with_raw
+from gearsql.sql.ddl_scalars import require_scalars
 from gearsql.sql.names import no_column
 from gearsql.sql.statements import Conflict, Insert
 from gearsql.sql.syntax import Node, Syntax, children, read_query
@@ -28,7 +29,9 @@ Texts = Mapping[str, str | None]
 def used_of_excluded(statement: Insert, conflict: Conflict, table: Table) -> list[Column]:
     """Return the columns of the new rows that SET and WHERE read."""
     known = {fold(column.name): column for column in table.columns}
-    syntax = read_query(conflict_items(statement, conflict).text)
+    items = conflict_items(statement, conflict)
+    syntax = read_query(items.text)
+    require_scalars(items, syntax, syntax.select["select_list"], conflict.position)
     used: dict[str, Column] = {}
     for node in _references(syntax.select):
         column = known.get(fold(node["column_names"][1]))

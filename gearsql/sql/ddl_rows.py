@@ -12,6 +12,7 @@ from gearsql.catalog.names import fold
 from gearsql.catalog.table import Column, FieldSource, KeySource, Table
 from gearsql.errors import Position
 from gearsql.sql.composed import Composed, Piece
+from gearsql.sql.ddl_scalars import require_scalars
 from gearsql.sql.statements import Assignment, Delete, Update
 from gearsql.sql.syntax import Node, children, read_query
 
@@ -37,7 +38,9 @@ def row_query(statement: Update | Delete, table: Table, sets: tuple[Column, ...]
     """Return the query; `sets` are the columns of the statement's SET."""
     assignments = statement.sets if isinstance(statement, Update) else ()
     plain = _composed(statement, assignments, ())
-    fields = _fields(table, plain.text)
+    syntax = read_query(plain.text)
+    require_scalars(plain, syntax, syntax.select["select_list"], statement.name_position)
+    fields = mentioned_fields(table, syntax.select)
     names = [f"{RAW}{index}" for index in range(len(fields))]
     twin = with_raw(table, fields)
     places = tuple(one.value for one in assignments)
@@ -65,10 +68,6 @@ def mentioned_fields(table: Table, select: Node) -> tuple[bytes, ...]:
         c.source.field for c in table.columns if isinstance(c.source, FieldSource) and fold(c.name) in names
     ]
     return tuple(dict.fromkeys(found))
-
-
-def _fields(table: Table, text: str) -> tuple[bytes, ...]:
-    return mentioned_fields(table, read_query(text).select)
 
 
 def _composed(

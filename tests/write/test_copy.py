@@ -67,8 +67,9 @@ def test_what_goes_out_comes_back(copying: Connection, tmp_path: Path, name: str
     assert copying.execute("DELETE FROM c").rowcount == 3
     assert copying.execute(f"COPY c FROM '{file}' {options}").rowcount == 3
     assert rows(copying) == ROWS
-    with pytest.raises(KeyExistsError):
+    with pytest.raises(KeyExistsError) as raised:
         copying.execute(f"COPY c FROM '{file}' {options}")
+    assert raised.value.hint is not None and raised.value.hint.startswith("COPY takes new keys")
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.json"])

@@ -21,6 +21,7 @@ from gearsql.errors import (
     ProgrammingError,
     RowsChangedError,
     SqlSyntaxError,
+    TypeMismatchError,
     UnknownColumnError,
     UnknownTableError,
 )
@@ -51,6 +52,7 @@ SCRIPT = [
     "UPDATE t SET a = coalesce(a, 0) + id, b = b || '!' WHERE id > 1",
     "UPDATE t AS x SET c = CASE WHEN x.a > 50 THEN x.a / 4 END, d = DEFAULT, b = 'b'",
     "UPDATE t SET a = a + 1 WHERE b = 'none'",
+    "UPDATE t SET a = (SELECT sum(a) + max(r) FROM (SELECT a, row_number() OVER () AS r FROM t))",
     "UPDATE t SET c = 2.5",
     "DELETE FROM t WHERE id = 2 OR a BETWEEN 10 AND 30",
     "DELETE FROM t x WHERE x.c IS NULL",
@@ -186,6 +188,25 @@ TYPED |= {
 }
 
 
+def test_a_value_of_a_type_without_a_cast_is_shown_at_its_place(one_server: Cluster) -> None:
+    with gearsql.connect(one_server.url) as connection:
+        connection.execute(
+            "CREATE OR REPLACE TABLE st (n INTEGER, v STRUCT(a INTEGER)) WITH (key = 'st:{n}')"
+        )
+        connection.execute("INSERT INTO st VALUES (1, {a: 1})")
+        for statement in (
+            "UPDATE st SET v = {x: n}",
+            "INSERT INTO st VALUES (7, {x: 1})",
+            "INSERT INTO st SELECT 7, {x: n} FROM st",
+        ):
+            with pytest.raises(DataError, match="column v: STRUCT to STRUCT cast must have") as raised:
+                connection.execute(statement)
+            place = raised.value.position
+            assert place is not None and raised.value.text == statement
+            assert statement[place.start : place.end].startswith("{x: ")
+        assert connection.execute("DELETE FROM st").rowcount == 1
+
+
 @pytest.mark.parametrize("type_", TYPED)
 def test_every_type_is_read_back_as_it_was_written(one_server: Cluster, type_: str) -> None:
     with gearsql.connect(one_server.url) as connection:
@@ -271,6 +292,19 @@ def test_keys_of_every_type_find_their_rows(one_server: Cluster) -> None:
         ("UPDATE t SET a = nextval('s')", NotSupportedError, "nextval('s')"),
         ("UPDATE t SET a = 1 FROM t x", NotSupportedError, "FROM"),
         ("UPDATE t SET a = 1 a = 2", SqlSyntaxError, "a"),
+        *(
+            (f"{statement} SET b = 'y', a = 1 + {value}", TypeMismatchError, value.removesuffix(" % 2"))
+            for statement in ("UPDATE t", "INSERT INTO t (id) VALUES (1) ON CONFLICT DO UPDATE")
+            for value in (
+                "sum(a)",
+                "count(*) FILTER (WHERE a > 1)",
+                "max(a) % 2",
+                "row_number() OVER ()",
+                "sum(sum(a)) OVER ()",
+                "unnest([1])",
+            )
+        ),
+        ("UPDATE t AS x SET a = (SELECT sum(x.a))", TypeMismatchError, "(SELECT sum(x.a))"),
         ("UPDATE t SET a = NULL, b = NULL, c = NULL, d = NULL", DataError, "t"),
         ("UPDATE x.t SET a = 1", NotSupportedError, "."),
         ("DELETE FROM t WHERE nix = 1", UnknownColumnError, "nix"),

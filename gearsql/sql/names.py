@@ -117,7 +117,8 @@ def no_column(
     """The error for a `name` that is no column; its hint has the near ones of `known`, or the first 20."""
     columns = list(dict.fromkeys(known))
     near = near_names(name, columns)
-    hint = f"did you mean {' or '.join(near)}?" if near else "columns: " + ", ".join(columns[:20])
+    listed = "columns: " + ", ".join(columns[:20]) if columns else None
+    hint = f"did you mean {' or '.join(near)}?" if near else listed
     return UnknownColumnError(message, candidates=near, position=place, hint=hint, text=text)
 
 

@@ -173,6 +173,12 @@ def test_a_parameter_that_cannot_be_cast_is_shown_at_its_place(connection: gears
         assert under_the_caret(caught.value) == "$n"
 
 
+def test_a_column_without_a_table_has_no_columns_for_a_hint(connection: gearsql.Connection) -> None:
+    with pytest.raises(UnknownColumnError, match="FROM clause is missing") as caught:
+        connection.execute("SELECT nme")
+    assert caught.value.hint is None and under_the_caret(caught.value) == "nme"
+
+
 def test_a_subquery_of_several_rows_is_told_without_advice(
     connection: gearsql.Connection,
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gearsql.answer import Answer, listing, regrouped
+from gearsql.catalog.names import fold
 from gearsql.catalog.view import View, ViewNamedError
 from gearsql.cluster.listing import located
 from gearsql.cluster.progress import Progress
@@ -17,7 +18,7 @@ from gearsql.errors import Error, ProgrammingError
 from gearsql.plan.stages import ScanMode
 from gearsql.sql.bound import ResultColumn
 from gearsql.sql.ddl_summarize import COLUMNS, all_columns, summary
-from gearsql.sql.ddl_view import expanded
+from gearsql.sql.ddl_view import expanded, read_by
 from gearsql.sql.parameters import Parameters
 from gearsql.sql.parse import parse_query
 from gearsql.sql.pivots import Opened, ValuesWantedError
@@ -78,6 +79,8 @@ class Derived:
             if isinstance(statement, DropView):
                 catalog.drop_view(statement.name, if_exists=statement.if_exists)
                 return
+            if catalog.find_view(statement.view.name):
+                self._require_no_circle(statement.view)
             self._run(Explain(statement.text, statement.query), None, None, mode)
             catalog.create(statement.view, replace=statement.replace, if_not_exists=statement.if_not_exists)
         except Error as error:
@@ -130,8 +133,26 @@ class Derived:
 
     def _other(self, query: AnyQuery, cause: Cause, mode: ScanMode) -> tuple[Spliced, AnyQuery]:
         if isinstance(cause, ViewNamedError):
+            try:
+                self._require_no_circle(cause.view)
+            except ProgrammingError as error:
+                error.text = query.text
+                raise
             return _read(query, _with_view(query, cause.view))
         return _read(query, self._with_values(query, cause.opened, mode))
+
+    def _require_no_circle(self, view: View) -> None:
+        """A view that was replaced may have come to read itself, through others."""
+        todo, seen = [view], set[str]()
+        while todo:
+            for name in read_by(todo.pop()):
+                if fold(name) == fold(view.name):
+                    raise ProgrammingError(
+                        f"the view {view.name} reads itself", hint="views that read each other have no rows"
+                    )
+                found = None if fold(name) in seen else self._tables.catalog.find_view(name)
+                seen.add(fold(name))
+                todo += [found] if found else []
 
     def _with_values(self, query: AnyQuery, opened: Opened, mode: ScanMode) -> Spliced:
         values = []
@@ -148,9 +169,8 @@ class Derived:
 
 def _with_view(query: AnyQuery, view: View) -> Spliced:
     spliced = expanded(query.syntax, view)
-    if spliced.text == query.syntax.text or len(spliced.text) > MOST_TEXT:
-        # A view that came to name itself, by OR REPLACE.
-        raise ProgrammingError(f"the view {view.name} cannot be put into the query", text=query.text)
+    if len(spliced.text) > MOST_TEXT:
+        raise ProgrammingError(f"the view {view.name} makes the query too long", text=query.text)
     return spliced
 
 

@@ -8,14 +8,14 @@ from typing import Any
 from gearsql.catalog.hook_types import quoted
 from gearsql.catalog.names import fold
 from gearsql.catalog.view import View
-from gearsql.errors import ProgrammingError
+from gearsql.errors import NotSupportedError, ProgrammingError
 from gearsql.sql.ddl_words import Words, blanked, require_syntax
 from gearsql.sql.parameters import find_parameters
 from gearsql.sql.sources import name_position
 from gearsql.sql.splice import Edit, Spliced, splice
 from gearsql.sql.statements import CreateView, DropView
-from gearsql.sql.syntax import Syntax
-from gearsql.sql.wide import references
+from gearsql.sql.syntax import Syntax, read_query
+from gearsql.sql.wide import references, scoped_references
 
 Read = Callable[[str, str], Any]
 
@@ -57,11 +57,24 @@ def parse_view(text: str, read: Read) -> CreateView | DropView:
 def expanded(syntax: Syntax, view: View) -> Spliced:
     """Return a query's text with a view's query in place of its name, wherever that stands in FROM."""
     edits = []
-    for table in references(syntax.select):
+    for table, hidden in scoped_references(syntax.select):
         if fold(table["table_name"]) == fold(view.name):
+            place = name_position(syntax, table)
+            if captured := [name for name in read_by(view) if fold(name) in hidden]:
+                raise NotSupportedError(
+                    f"the view {view.name} is not supported where WITH gives {captured[0]} another meaning",
+                    position=place,
+                    text=syntax.text,
+                    hint=f"the view reads {captured[0]}: give the query in WITH another name",
+                )
             alias = "" if table["alias"] else f" AS {quoted(view.name)}"
-            edits.append(Edit(name_position(syntax, table), _subquery(view) + alias))
+            edits.append(Edit(place, _subquery(view) + alias))
     return splice(syntax.text, edits)
+
+
+def read_by(view: View) -> list[str]:
+    """The tables and views that a view names."""
+    return [table["table_name"] for table in references(read_query(view.text).select)]
 
 
 def _subquery(view: View) -> str:

@@ -31,19 +31,26 @@ def loses_columns(type_: str) -> bool:
     return "TUPLE(" in type_
 
 
-def references(node: Any, hidden: frozenset[str] = frozenset()) -> Iterator[Node]:
-    """Yield what names a table in FROM anywhere under a node: not the names of CTEs, in `hidden`."""
+def references(node: Any) -> Iterator[Node]:
+    """Yield what names a table in FROM anywhere under a node: not the names of CTEs."""
+    yield from (table for table, _ in scoped_references(node))
+
+
+def scoped_references(
+    node: Any, hidden: frozenset[str] = frozenset()
+) -> Iterator[tuple[Node, frozenset[str]]]:
+    """As references, each with the names of CTEs that hide a table's there, folded."""
     if node.get("type") == "BASE_TABLE":
         if fold(node["table_name"]) not in hidden and not node["schema_name"]:
-            yield node
+            yield node, hidden
         return
     for entry in node["cte_map"]["map"] if "cte_map" in node else ():
         name, query = fold(entry["key"]), entry["value"]["query_node"]
         recursive = query["type"] == "RECURSIVE_CTE_NODE"
-        yield from references(entry["value"], hidden | {name} if recursive else hidden)
+        yield from scoped_references(entry["value"], hidden | {name} if recursive else hidden)
         hidden |= {name}
     for child in children({part: value for part, value in node.items() if part != "cte_map"}):
-        yield from references(child, hidden)
+        yield from scoped_references(child, hidden)
 
 
 def free_prefix(text: str) -> str:

@@ -48,6 +48,41 @@ def test_a_view_is_its_query_in_from(viewed: Connection) -> None:
     viewed.execute("DROP VIEW w")
 
 
+def test_with_gives_the_tables_of_a_view_no_other_meaning(viewed: Connection) -> None:
+    viewed.execute("CREATE OR REPLACE VIEW w AS WITH x AS (SELECT 9 AS b) SELECT v.b + x.b AS b FROM v, x")
+    assert viewed.execute("WITH x AS (SELECT b FROM w) FROM x").fetchall() == [(17,)]
+    own = "WITH v AS (FROM v), vt AS (SELECT 1 AS n) SELECT (SELECT count(*) FROM v), (SELECT n FROM vt)"
+    assert viewed.execute(own).fetchall() == [(1, 1)]
+    for text, at in {
+        "WITH vt AS (SELECT 1 AS id, 9 AS a) SELECT * FROM v": 51,
+        "SELECT (WITH VT AS (SELECT 1) SELECT max(n) FROM (SELECT n FROM v x)) FROM vt": 65,
+        "WITH vt AS (SELECT 1), x AS (SELECT n FROM v) SELECT * FROM x": 44,
+        "WITH RECURSIVE vt AS (SELECT 1 UNION ALL SELECT n FROM v, vt) SELECT * FROM vt": 56,
+        "WITH v AS (SELECT 5 AS b) FROM w": 32,
+    }.items():
+        with pytest.raises(NotSupportedError, match="where WITH gives vt? another meaning") as raised:
+            viewed.execute(text)
+        assert (raised.value.text, raised.value.column) == (text, at)
+    viewed.execute("DROP VIEW w")
+
+
+def test_views_in_a_circle_are_refused(viewed: Connection, one_server: Cluster) -> None:
+    viewed.execute("CREATE VIEW w AS SELECT n FROM v")
+    viewed.execute("CREATE VIEW x AS SELECT n FROM w")
+    for circle in ("SELECT n FROM x", "FROM (SELECT 1) WHERE EXISTS (SELECT * FROM v)"):
+        with pytest.raises(ProgrammingError, match="the view v reads itself"):
+            viewed.execute(f"CREATE OR REPLACE VIEW v AS {circle}")
+    assert viewed.execute("FROM x").fetchall() == [(2,)]
+    with one_server.client() as client:  # as two clients can do that write at the same time
+        told = client.get("{gearsql}:table:x").replace(b'"x"', b'"v"')
+        client.set("{gearsql}:table:v", told)
+    for statement in ("FROM v", "DESCRIBE x", "SUMMARIZE v", "EXPLAIN FROM w"):
+        with pytest.raises(ProgrammingError, match="reads itself"):
+            viewed.execute(statement)
+    for name in "vwx":
+        viewed.execute(f"DROP VIEW {name}")
+
+
 def test_errors_point_into_the_users_text(viewed: Connection) -> None:
     text = "SELECT n, bb FROM v"
     with pytest.raises(UnknownColumnError) as raised:

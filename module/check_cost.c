@@ -1,19 +1,27 @@
-/* What the parser may cost; see check.h. DuckDB 2.0 reads a query in WITH that begins with WITH four times before it
- * gives up, and those inside of it four times each: eight unclosed ones, ninety characters, take half a minute. */
+/* What the parser may cost; see check.h. DuckDB 2.0 reads a query in WITH that has a WITH of its own two to four times
+ * before it gives up, and those inside of it as often each: eight unclosed ones, ninety characters, take half a minute.
+ * Calls behind an arrow (x -> position(…)) are like that, too. For parentheses in each other it needs memory by the
+ * square of their number. What plans write has fewer: the trees that they come from are not as deep. */
 #include <string.h>
 #include <strings.h>
 
 #include "check.h"
 
-enum { MAX_OPEN = 4096, MAX_COST = 1 << 17 };
+enum { MAX_OPEN = 320, MAX_COST = 1 << 17 };
+
+typedef enum open_kind {
+    OPEN_PLAIN,
+    OPEN_QUERY /* of WITH: "AS (" */,
+    OPEN_NESTED /* and it has a WITH; or behind "->" */
+} open_kind;
 
 typedef struct scan {
-    const char *at;
-    bool nested[MAX_OPEN]; /* of the parentheses that are open: those of "AS (WITH" */
+    const char *text, *at;
+    open_kind kinds[MAX_OPEN]; /* of the parentheses that are open */
     size_t open;
     unsigned depth; /* how many of them are nested */
     bool is_named;  /* the token before was AS or MATERIALIZED */
-    bool may_nest;  /* there were only opening parentheses since */
+    bool is_arrow;  /* there were only words since "->" */
 } scan;
 
 static bool is_word(char c) {
@@ -31,25 +39,33 @@ static const char *skip_quoted(const char *s, bool escapes) {
     return s;
 }
 
+/* A WITH makes the query of WITH around it nested, however far in it stands. */
+static void read_with(scan *s) {
+    size_t at = s->open;
+    while (at > 0 && s->kinds[at - 1] == OPEN_PLAIN) at--;
+    if (at == 0 || s->kinds[at - 1] == OPEN_NESTED) return;
+    s->kinds[at - 1] = OPEN_NESTED;
+    s->depth++;
+}
+
 static void read_word(scan *s) {
     const char *word = s->at;
     while (is_word(*s->at)) s->at++;
     size_t length = (size_t)(s->at - word);
-    if (s->may_nest && length == 4 && strncasecmp(word, "WITH", 4) == 0) {
-        s->nested[s->open - 1] = true;
-        s->depth++;
-    }
-    s->may_nest = false;
+    if (length == 4 && strncasecmp(word, "WITH", 4) == 0) read_with(s);
     s->is_named = (length == 2 && strncasecmp(word, "AS", 2) == 0) ||
                   (length == 12 && strncasecmp(word, "MATERIALIZED", 12) == 0);
     if (*s->at == '\'') s->at = skip_quoted(s->at, length == 1 && (*word == 'e' || *word == 'E'));
 }
 
 static void read_sign(scan *s) {
-    s->may_nest = *s->at == '(' && (s->is_named || s->may_nest);
+    if (*s->at == '(') {
+        s->kinds[s->open++] = s->is_arrow ? OPEN_NESTED : s->is_named ? OPEN_QUERY : OPEN_PLAIN;
+        s->depth += s->is_arrow;
+    }
     s->is_named = false;
-    if (*s->at == '(') s->nested[s->open++] = false;
-    if (*s->at == ')' && s->open > 0 && s->nested[--s->open]) s->depth--;
+    s->is_arrow = *s->at == '>' && s->at > s->text && s->at[-1] == '-';
+    if (*s->at == ')' && s->open > 0 && s->kinds[--s->open] == OPEN_NESTED) s->depth--;
     if (*s->at == '\'' || *s->at == '"')
         s->at = skip_quoted(s->at, false);
     else
@@ -57,7 +73,7 @@ static void read_sign(scan *s) {
 }
 
 bool gears_check_affords(const char *text) {
-    scan s = {.at = text};
+    scan s = {.text = text, .at = text};
     uint64_t cost = 0;
     while (*s.at) {
         const char *before = s.at;

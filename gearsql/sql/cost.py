@@ -1,7 +1,7 @@
 """Refuses texts that DuckDB's parser would take very long to refuse, before it sees them.
 
-DuckDB 2.0 reads a query in WITH that begins with WITH four times before it gives up, and those inside of it
-four times each: eight unclosed ones, ninety characters, take half a minute. The shards look, too
+DuckDB 2.0 reads a query in WITH that has a WITH of its own two to four times before it gives up, and those
+inside of it as often each: eight unclosed ones, ninety characters, take half a minute. The shards look, too
 (module/check_cost.c).
 """
 
@@ -13,7 +13,7 @@ from gearsql.errors import NotSupportedError, Position
 from gearsql.sql.tokens import Token, tokens
 
 MOST = 1 << 17
-"""Characters; each counts four times for every query in WITH around it that begins with WITH."""
+"""Characters; each counts four times for every query in WITH around it that has a WITH."""
 
 
 def require_affordable(text: str) -> None:
@@ -21,19 +21,21 @@ def require_affordable(text: str) -> None:
     if text.upper().count("WITH") <= 2:
         return
     nested: list[Token | None] = []  # the parentheses that are open: their WITH, if it makes them nested
-    named = may_nest = False
+    queries: list[int] = []  # which of them are those of a query in WITH
+    named = False
     cost = 0
     end = Token("", Position(len(text), len(text)), keyword=False)
     for token, following in pairwise([*tokens(text), end]):
         word = token.text.upper()
-        if may_nest and word == "WITH":
-            nested[-1] = token
-        may_nest = word == "(" and (named or may_nest)
-        named = word in ("AS", "MATERIALIZED")
+        if word == "WITH" and queries:
+            nested[queries[-1]] = token
         if word == "(":
+            queries += [len(nested)] if named else []
             nested.append(None)
         elif word == ")" and nested:
             nested.pop()
+            queries = [at for at in queries if at < len(nested)]
+        named = word in ("AS", "MATERIALIZED")
         around = [one for one in nested if one]
         if around:
             cost += (following.position.start - token.position.start) << 2 * len(around)

@@ -221,6 +221,10 @@ def test_a_text_nested_too_deeply_is_refused(client: redis.Redis, text: str) -> 
     [
         "WITH w AS (" * 10,
         "with w as materialized ((" * 10,
+        "WITH w AS (SELECT 1 UNION (" * 10,
+        "WITH w AS (EXPLAIN " * 10,
+        "(scan_0 JOIN " * 2000,
+        "SELECT " + "x -> POSITION(" * 40 + "1",
         "WITH w AS (" * 8 + "SELECT FROM FROM" + ")" * 8 + " SELECT 1",
         "WITH w AS (" * 4 + "SELECT " + "1, " * 20_000,
         r"""SELECT E'\'', "''", 1 FROM (""" + "WITH w AS (" * 10,
@@ -236,6 +240,7 @@ def test_what_the_parser_would_take_long_for_is_refused_before(client: redis.Red
 
 def test_queries_in_with_may_begin_with_with(client: redis.Redis) -> None:
     run(client, "WITH w AS (" * 6 + "SELECT 1 AS x" + ") FROM w" * 6)
+    run(client, "SELECT * FROM (WITH w AS (SELECT * FROM (" * 3 + "SELECT 1 AS x" + ")) FROM w)" * 3)
     run(client, r"""SELECT '-- /* $$ (AS (WITH', "--" FROM (SELECT E'\'--' AS "--")""")
 
 

@@ -60,6 +60,7 @@ def refused(front: Callable[..., object], text: str) -> Error:
     [
         "WITH w AS (" * 10,
         "with w as materialized /* a */ ((" * 10,
+        "WITH w AS (SELECT 1 UNION (" * 10,
         "WITH w AS (" * 8 + "SELECT FROM FROM" + ")" * 8 + " SELECT 1",
         "WITH w AS (" * 4 + "SELECT " + "1, " * 20_000,
     ],
@@ -76,6 +77,7 @@ def test_what_the_parser_would_take_long_for_is_refused_before(
 def test_queries_in_with_may_begin_with_with(front: Callable[..., object]) -> None:
     front("WITH w AS (" * 6 + "SELECT 1 AS x" + ") FROM w" * 6)
     many = "".join(f"x{i} AS (SELECT 1), " for i in range(900))
+    front("SELECT * FROM (WITH w AS (SELECT * FROM (" * 3 + "SELECT 1 AS x" + ")) FROM w)" * 3)
     front(f"WITH w AS (WITH v AS (SELECT '(' || ')') FROM v), {many} y AS (SELECT 2) FROM w")
 
 

@@ -40,11 +40,19 @@ static bool is_equal(RedisModuleString *held, const char *bytes, size_t length) 
 }
 
 /* Where the name is, or is to go. */
-static RedisModuleString **place_of(const gears_names *names, const char *bytes, size_t length) {
-    size_t at = hash(bytes, length) & (names->capacity - 1);
+static RedisModuleString **place_of(const gears_names *names, uint64_t hashed, const char *bytes, size_t length) {
+    size_t at = hashed & (names->capacity - 1);
     while (names->places[at] != NULL && !is_equal(names->places[at], bytes, length))
         at = (at + 1) & (names->capacity - 1);
     return &names->places[at];
+}
+
+/* By bits of the hash that choose no place. */
+static size_t part_of(uint64_t hashed) { return hashed >> 56; }
+
+/* Parts are full at a half to three quarters, each at its own: they do not all grow in one turn. */
+static bool is_full(const gears_names *names, uint64_t hashed) {
+    return names->count * 4 * GEARS_NAME_PARTS >= names->capacity * (2 * GEARS_NAME_PARTS + part_of(hashed));
 }
 
 static bool grow(gears_names *names) {
@@ -56,25 +64,25 @@ static bool grow(gears_names *names) {
         size_t length;
         if (names->places[i] == NULL) continue;
         const char *bytes = RedisModule_StringPtrLen(names->places[i], &length);
-        *place_of(&larger, bytes, length) = names->places[i];
+        *place_of(&larger, hash(bytes, length), bytes, length) = names->places[i];
     }
     free(names->places);
     *names = larger;
     return true;
 }
 
-/* By bits of the hash that choose no place. */
 gears_names *gears_names_part(gears_names *parts, RedisModuleString *name) {
     size_t length;
     const char *bytes = RedisModule_StringPtrLen(name, &length);
-    return &parts[hash(bytes, length) >> 56];
+    return &parts[part_of(hash(bytes, length))];
 }
 
 gears_name_added gears_names_add(gears_names *names, RedisModuleString *name) {
     size_t length;
-    if (names->count * 2 >= names->capacity && !grow(names)) return GEARS_NAME_NO_MEMORY;
     const char *bytes = RedisModule_StringPtrLen(name, &length);
-    RedisModuleString **place = place_of(names, bytes, length);
+    uint64_t hashed = hash(bytes, length);
+    if (is_full(names, hashed) && !grow(names)) return GEARS_NAME_NO_MEMORY;
+    RedisModuleString **place = place_of(names, hashed, bytes, length);
     if (*place != NULL) return GEARS_NAME_KNOWN;
     *place = RedisModule_HoldString(NULL, name);
     names->count++;

@@ -36,10 +36,14 @@ bool gears_read_init(gears_read *r, gears_stage *stage, const gears_scan_spec *s
     return true;
 }
 
+static void forget_names(gears_read *r) {
+    for (size_t part = 0; part < GEARS_NAME_PARTS && r->large; part++) gears_names_clear(&r->known[part]);
+}
+
 static void forget_key(gears_read *r) {
     if (r->cursor != NULL) RedisModule_ScanCursorDestroy(r->cursor);
     r->cursor = NULL;
-    gears_names_clear(&r->known);
+    forget_names(r);
     free(r->name);
     r->name = NULL;
 }
@@ -92,6 +96,14 @@ size_t gears_read_score(double score, char *text) {
     return (size_t)length;
 }
 
+void gears_read_end(gears_read *r) { r->open = r->ended = r->large; }
+
+void gears_read_rest(gears_read *r) {
+    if (!r->ended) return;
+    forget_names(r);
+    r->open = r->ended = false;
+}
+
 static void read_on(gears_read *r, RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key) {
     r->steps = 0;
     switch (r->type) {
@@ -125,8 +137,9 @@ void gears_read_begin(gears_read *r, RedisModuleCtx *ctx, RedisModuleString *nam
 }
 
 void gears_read_go_on(gears_read *r, RedisModuleCtx *ctx, RedisModuleKey *key) {
+    if (r->ended) return gears_read_rest(r);
     if (key == NULL || RedisModule_KeyType(key) != gears_read_keytype(r->type)) {
-        r->open = false;
+        gears_read_end(r);
         return;
     }
     read_on(r, ctx, NULL, key);

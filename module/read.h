@@ -47,7 +47,8 @@ typedef struct gears_read {
     size_t name_length;
 
     RedisModuleScanCursor *cursor; /* sets, zsets */
-    gears_names known;
+    gears_names known[GEARS_NAME_PARTS];
+    bool ended; /* there is no more, and the names are still held */
     long long index, length; /* lists */
     uint64_t moved;          /* what tells that a list's positions moved */
     RedisModuleStreamID next, last;
@@ -67,16 +68,19 @@ int gears_read_keytype(gears_key_type type);
 void gears_read_begin(gears_read *r, RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key);
 /* Read on. `key` is NULL, or of another type, when the one at hand has gone: then it is at its end. */
 void gears_read_go_on(gears_read *r, RedisModuleCtx *ctx, RedisModuleKey *key);
+/* After each turn, when the lock is free: a large key that ended counts as open until its members' names are freed here. */
+void gears_read_rest(gears_read *r);
 
 /* ---- for the read_*.c files ----------------------------------------------------------------------------------- */
 
-/* Each reads on until the key's end (sets r->open = false), or until gears_read_must_stop. */
+/* Each reads on until the key's end (sets r->open = false, or gears_read_end), or until gears_read_must_stop. */
 void gears_read_string(gears_read *r, RedisModuleCtx *ctx, RedisModuleString *name);
 void gears_read_members(gears_read *r, RedisModuleKey *key);
 void gears_read_list(gears_read *r, RedisModuleKey *key);
 void gears_read_stream(gears_read *r, RedisModuleKey *key);
 
 bool gears_read_must_stop(gears_read *r);
+void gears_read_end(gears_read *r);
 void gears_read_fail(gears_read *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Set what the values of this source hold. */
 void gears_read_set(gears_read *r, gears_source_kind source, const char *bytes, size_t length);

@@ -12,7 +12,7 @@ static void on_member(RedisModuleKey *key, RedisModuleString *member, RedisModul
     (void)key;
     if (r->failed) return;
     if (r->large) {
-        gears_name_added added = gears_names_add(&r->known, member);
+        gears_name_added added = gears_names_add(gears_names_part(r->known, member), member);
         if (added == GEARS_NAME_NO_MEMORY) gears_read_fail(r, "GEARSLIMIT out of memory");
         if (added != GEARS_NAME_NEW) return;
     }
@@ -34,7 +34,7 @@ void gears_read_members(gears_read *r, RedisModuleKey *key) {
     if (r->cursor == NULL) r->cursor = RedisModule_ScanCursorCreate();
     while (!gears_read_must_stop(r)) {
         if (RedisModule_ScanKey(key, r->cursor, on_member, r)) continue;
-        r->open = false;
+        gears_read_end(r);
         return;
     }
 }

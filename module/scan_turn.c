@@ -213,9 +213,12 @@ bool gears_scan_close(gears_stage *stage, RedisModuleCtx *ctx) {
 /* Once a turn, so that a key costs nothing: what a turn may be over by is what it can read. */
 static bool count_known(scan_state *s) {
     size_t before = s->known_bytes;
-    if (!s->knows) return true;
-    s->known_bytes = gears_names_memory(s->known);
-    return gears_limits_remembered(s->stage, s->known_bytes - before);
+    if (!s->knows && !s->reader.large && before == 0) return true;
+    s->known_bytes = s->knows ? gears_names_memory(s->known) : 0;
+    if (s->reader.large) s->known_bytes += gears_names_memory(s->reader.known);
+    if (s->known_bytes >= before) return gears_limits_remembered(s->stage, s->known_bytes - before);
+    gears_limits_forgotten(s->stage, before - s->known_bytes);
+    return true;
 }
 
 /* False: the stage is cancelled or has failed. Takes: turn, server lock. */
@@ -233,5 +236,6 @@ bool gears_scan_take_turn(scan_state *s) {
     gears_lock_leave(s->ctx);
     gears_scan_publish(s, locked);
     if (!count_known(s)) s->failed = true;
+    gears_read_rest(&s->reader);
     return !s->failed;
 }

@@ -95,9 +95,9 @@ bool gears_limits_remembered(gears_stage *stage, uint64_t bytes) {
     uint64_t own = atomic_fetch_add(&stage->remembered_bytes, bytes) + bytes;
     uint64_t all = atomic_fetch_add(&remembered, bytes) + bytes, most = (uint64_t)gears_worker_memory_mb << 20;
     return within(stage, own, stage->limits.memory_bytes, "GEARSMEMORY",
-                  "bytes of key names would be remembered on this shard") &&
+                  "bytes of names would be remembered on this shard") &&
            within(stage, all, most, "GEARSMEMORY",
-                  "bytes of key names would be remembered by all stages (argument MEMORY)");
+                  "bytes of names would be remembered by all stages (argument MEMORY)");
 }
 
 void gears_limits_forgotten(gears_stage *stage, uint64_t bytes) {

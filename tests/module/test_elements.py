@@ -11,7 +11,7 @@ import redis
 
 import gearsql
 from gearsql.embedded import Cluster
-from gearsql.errors import KeyChangedError, MisfitError, ProgrammingError
+from gearsql.errors import KeyChangedError, MemoryLimitError, MisfitError, ProgrammingError
 
 
 @pytest.fixture(params=["one_server", "plain_server"])
@@ -235,3 +235,23 @@ def test_the_type_is_told(connection: gearsql.Connection) -> None:
     assert "keys     el:* (type zset)" in "\n".join(
         str(row[0]) for row in rows(connection, "EXPLAIN SELECT * FROM el")
     )
+
+
+@pytest.mark.parametrize("type_", ["set", "zset"])
+def test_the_names_of_a_large_keys_members_count_as_memory(one_server: Cluster, type_: str) -> None:
+    """And they are given back when the key ends: what one query may, it may again."""
+    with redis.Redis(port=one_server.ports[0]) as client:
+        for first in range(0, 300_000, 1000):
+            members = {f"m{number:020}": number for number in range(first, first + 1000)}
+            client.zadd("el:large", members) if type_ == "zset" else client.sadd("el:large", *members)
+        try:
+            for mebibytes, refused in ((16, True), (64, False), (16, True)):
+                with gearsql.connect(one_server.url, limits={"memory": mebibytes << 20}) as connection:
+                    declare(connection, f"WITH (key = 'el:{{k}}', type = '{type_}')")
+                    if refused:
+                        with pytest.raises(MemoryLimitError, match="bytes of names would be remembered"):
+                            rows(connection, "SELECT count(member) FROM el")
+                    else:
+                        assert rows(connection, "SELECT count(member) FROM el") == [(300_000,)]
+        finally:
+            client.unlink("el:large")

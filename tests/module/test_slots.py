@@ -176,7 +176,7 @@ def test_the_names_of_a_large_slot_count_as_memory(large: redis.Redis) -> None:
     }
     try:
         for _ in range(3):
-            with pytest.raises(redis.ResponseError, match=r"GEARSMEMORY .* 16777216 bytes of key names"):
+            with pytest.raises(redis.ResponseError, match=r"GEARSMEMORY .* 16777216 bytes of names"):
                 large.execute_command(*words[16])
             _, _, told = large.execute_command(*words[32])
             assert stats_of(told)["rows_scanned"] == LARGE_ROWS + len(names)

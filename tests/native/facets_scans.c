@@ -290,7 +290,7 @@ static void keys_that_come_twice_count_once_where_a_table_shrinks(void) {
     begin();
     stage.limits.memory_bytes = 1000;
     read_all();
-    CHECK(said("GEARSMEMORY more than 1000 bytes of key names would be remembered on this shard"));
+    CHECK(said("GEARSMEMORY more than 1000 bytes of names would be remembered on this shard"));
     end();
     add_keys(MANY);
     begin();

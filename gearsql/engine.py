@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -42,6 +43,7 @@ from gearsql.errors import (
     KeyChangedError,
     MisfitError,
     NotSupportedError,
+    Position,
     ProgrammingError,
     ServerLoadingError,
     ShardUnreachableError,
@@ -160,7 +162,8 @@ class Engine:
         with control.running(), self._shards.serving(control):
             if quick is not None and (answer := self._quickly(quick, parameters)) is not None:
                 return answer
-            return self._run_patiently(_parsed(text), parameters, progress, mode)
+            with _bounded_depth(text):
+                return self._run_patiently(_parsed(text), parameters, progress, mode)
 
     def _quickly(self, quick: QuickRead, parameters: Parameters) -> Answer | None:
         try:
@@ -182,7 +185,7 @@ class Engine:
     ) -> Answer:
         """Run a statement that writes for each set of parameters; the rows of VALUES go together."""
         control = control or self.control()
-        with control.running(), self._shards.serving(control):
+        with control.running(), self._shards.serving(control), _bounded_depth(text):
             return self._run_many(_parsed(text), text, sets, progress)
 
     def _run_many(
@@ -490,6 +493,20 @@ class _Run:
 @lru_cache(KEPT_TEXTS)
 def _parsed(text: str) -> Statement:
     return parse(text)
+
+
+@contextmanager
+def _bounded_depth(text: str) -> Iterator[None]:
+    """Name what neither DuckDB's trees nor ours can hold."""
+    try:
+        yield
+    except RecursionError:
+        raise NotSupportedError(
+            "an expression of more than some 80 operators or calls inside of each other is not supported",
+            position=Position(0, len(text)),
+            text=text,
+            hint="a long sum: list_sum([a, b, …]); a long text: concat(a, b, …)",
+        ) from None
 
 
 def _known_mode(scan: ScanMode) -> ScanMode:

@@ -114,8 +114,12 @@ def _kept(text: str) -> str:
 
 
 def _call(function: str, argument: str) -> str:
+    """RecursionError where DuckDB's own bound on a tree's depth is met, as where a tree is read here."""
     with _parser_lock:
-        [row] = _parser().execute(f"SELECT {function}(?)", [argument]).fetchall()
+        try:
+            [row] = _parser().execute(f"SELECT {function}(?)", [argument]).fetchall()
+        except duckdb.SerializationException as error:
+            raise RecursionError(str(error)) from None
     return str(row[0])
 
 
@@ -135,6 +139,8 @@ def _refusal(text: str, answer: Node) -> Exception:
 
 def _unreadable(text: str, answer: Node, place: Position) -> SqlSyntaxError:
     message = answer["error_message"]
+    if message.startswith("Max expression depth"):
+        raise RecursionError(message)
     hint = syntax_hint(text, place) if message.startswith("syntax error") else None
     return SqlSyntaxError(message, position=place, hint=hint, text=text)
 

@@ -109,3 +109,16 @@ def test_conditions_and_columns_go_down_to_the_tables(connection: gearsql.Connec
     outer = f"EXPLAIN {text.replace('JOIN', 'LEFT JOIN').replace('WHERE a.n < 15', 'WHERE b.n IS NULL')}"
     assert 'filter   "n" IS NULL' not in "\n".join(str(line) for (line,) in rows(connection, outer))
     assert dict(rows(connection, text)) == {"w0": 27, "w1": 24, "w2": 33}
+
+
+@pytest.mark.parametrize("terms", [100, 450, 1200])
+def test_what_is_nested_too_deeply_has_a_named_error(one_server: Cluster, terms: int) -> None:
+    text = f'SELECT {" + ".join(["n::BIGINT"] * terms)} FROM "deep:*"'
+    with gearsql.connect(one_server.url) as connection, one_server.client() as client:
+        client.hset("deep:1", "n", "2")
+        with pytest.raises(NotSupportedError, match="some 80 operators or calls") as raised:
+            connection.execute(text)
+        assert raised.value.text == text and raised.value.hint
+        short = f'SELECT {" + ".join(["n::BIGINT"] * 60)} FROM "deep:*"'
+        assert connection.execute(short).fetchall() == [(120,)]
+        client.delete("deep:1")

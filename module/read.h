@@ -48,7 +48,7 @@ typedef struct gears_read {
 
     RedisModuleScanCursor *cursor; /* sets, zsets */
     gears_names known[GEARS_NAME_PARTS];
-    bool ended; /* there is no more, and the names are still held */
+    bool ended;              /* there is no more, and the names are still held */
     long long index, length; /* lists */
     uint64_t moved;          /* what tells that a list's positions moved */
     RedisModuleStreamID next, last;

@@ -40,7 +40,7 @@ WITHOUT_TREE = {
 @pytest.fixture(scope="module")
 def oracle(flights: Table) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with a native table of three odd rows, `_key` hidden from nobody."""
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"threads": 1}) as connection:
         columns = ", ".join(f'"{column.name}" {column.type}' for column in flights.all_columns)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"CREATE TABLE flights ({columns})")

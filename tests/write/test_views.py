@@ -60,7 +60,7 @@ def test_with_gives_the_tables_of_a_view_no_other_meaning(viewed: Connection) ->
         "WITH RECURSIVE vt AS (SELECT 1 UNION ALL SELECT n FROM v, vt) SELECT * FROM vt": 56,
         "WITH v AS (SELECT 5 AS b) FROM w": 32,
     }.items():
-        with pytest.raises(NotSupportedError, match="where WITH gives vt? another meaning") as raised:
+        with pytest.raises(NotSupportedError, match=r"where WITH gives vt? another meaning") as raised:
             viewed.execute(text)
         assert (raised.value.text, raised.value.column) == (text, at)
     viewed.execute("DROP VIEW w")

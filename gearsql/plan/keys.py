@@ -17,6 +17,7 @@ from math import prod
 from sqlglot import exp
 
 from gearsql.catalog.table import (
+    KEY_COLUMN,
     Column,
     ConstantSource,
     Fixed,
@@ -45,6 +46,7 @@ _RANGES = {
     "UINTEGER": range(2**32),
     "UBIGINT": range(2**64),
 }
+INTEGERS = frozenset(_RANGES)
 _CASTS = {
     exp.DType.TINYINT: _RANGES["TINYINT"],
     exp.DType.SMALLINT: _RANGES["SMALLINT"],
@@ -199,10 +201,18 @@ def _values(node: exp.Expr, columns: Mapping[str, Column]) -> _Values:
     """By column, the constants that it is one of wherever the condition holds."""
     node = node.unnest()
     match node:
+        case exp.Boolean() | exp.Null() if not node.this:
+            return {KEY_COLUMN.name: ()}
         case exp.And():
-            return {**_values(node.right, columns), **_values(node.left, columns)}
+            both = _values(node.left, columns), _values(node.right, columns)
+            names = dict.fromkeys(name for values in both for name in values)
+            return {name: min((v[name] for v in both if name in v), key=len) for name in names}
         case exp.Or():
             left, right = _values(node.left, columns), _values(node.right, columns)
+            if () in left.values():
+                return right
+            if () in right.values():
+                return left
             return {name: (*left[name], *right[name]) for name in left if name in right}
         case exp.EQ():
             one, other = node.left.unnest(), node.right.unnest()
@@ -213,12 +223,12 @@ def _values(node: exp.Expr, columns: Mapping[str, Column]) -> _Values:
             return {}
     if not isinstance(column, exp.Column) or column.name not in columns:
         return {}
-    known = [_constant(constant.unnest(), columns[column.name].type) for constant in constants]
+    known = [only_text(constant.unnest(), columns[column.name].type) for constant in constants]
     # NULL equals nothing, but a constant that was not understood may equal anything.
     return {} if None in known else {column.name: tuple(text for text in known if text)}
 
 
-def _constant(node: exp.Expr, type_: str) -> str | None:
+def only_text(node: exp.Expr, type_: str) -> str | None:
     """The only text that a column of this type reads as the constant; '' for none, None if unknown."""
     if isinstance(node, exp.Null):
         return ""

@@ -1,5 +1,6 @@
 """Bound query → gears plan: what every shard computes, what it ships, and what runs once.
 
+the filter computes constants        they are folded (fold.py)
 the filter names the keys            a point read, and the whole query runs here (keys.py)
 one shard, or the portable reader    the whole query runs where the rows are
 no aggregates                        projection.py
@@ -18,6 +19,7 @@ from gearsql.catalog.placed import HashTag
 from gearsql.catalog.table import Fixed, Table
 from gearsql.catalog.types import has_enum
 from gearsql.plan.aggregates import find_aggregates
+from gearsql.plan.fold import folded
 from gearsql.plan.grouped import split_groups
 from gearsql.plan.keys import fixed_by, is_only_keys, is_point
 from gearsql.plan.placed import WHOLE, placed_by, split_placed
@@ -47,6 +49,7 @@ def split(
     if bound.table == NO_TABLE:
         merge = MergeStage("nothing", bound.text, hooks=bound.hooks)
         return GearsPlan(reader, ShardStage((), ""), merge, bound.columns, "nothing", 0)
+    bound = folded(bound)
     scan = scan_of(bound.table, bound.reads, fixed_by(bound))
     if points and is_point(scan) and not bound.hooks:
         return _point(bound, scan, shards)

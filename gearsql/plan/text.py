@@ -17,7 +17,7 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def sql(node: exp.Expression) -> str:
+def sql(node: exp.Expr) -> str:
     """Write an expression; the same expression gives the same text."""
     # Not in capitals: of those DuckDB would fold ASCII only.
     return node.sql(dialect="duckdb", normalize_functions=False)

@@ -37,6 +37,7 @@ _SAFE_TYPES = frozenset(
 )
 MOMENT = datetime.datetime(1911, 3, 7, 1, 2, 3, 456789, datetime.UTC)
 """The marker of the clock."""
+_MARKERS = re.compile(r"gears-slot-|19110[0-9]{5}|79110{10}[0-9]{5}|1911-0[3-6]-|01:02:03\.456789")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Slots:
     markers: tuple[str, ...]
     parameters: Parameters
     """With markers in the slots."""
+
+
+def has_marker(sql: str) -> bool:
+    """Whether a marker may be in a text. What is computed from one is no plan's for other values."""
+    return _MARKERS.search(sql) is not None
 
 
 def find_slots(syntax: Syntax) -> tuple[frozenset[str], frozenset[str]]:

@@ -113,14 +113,19 @@ def _kept(text: str) -> str:
     return _serialized(text)
 
 
+def ask_parser(text: str, *values: str) -> tuple[Any, ...]:
+    """The only row of a SELECT without a table, that our code writes, from the DuckDB that parses."""
+    with _parser_lock:
+        [row] = _parser().execute(text, values).fetchall()
+    return tuple(row)
+
+
 def _call(function: str, argument: str) -> str:
     """RecursionError where DuckDB's own bound on a tree's depth is met, as where a tree is read here."""
-    with _parser_lock:
-        try:
-            [row] = _parser().execute(f"SELECT {function}(?)", [argument]).fetchall()
-        except duckdb.SerializationException as error:
-            raise RecursionError(str(error)) from None
-    return str(row[0])
+    try:
+        return str(ask_parser(f"SELECT {function}(?)", argument)[0])
+    except duckdb.SerializationException as error:
+        raise RecursionError(str(error)) from None
 
 
 def _refusal(text: str, answer: Node) -> Exception:

@@ -64,6 +64,19 @@ QUERIES: list[tuple[str, Any]] = [
     ("SELECT id FROM pt WHERE (id = -20 OR id = -16) AND country = 'de' AND flag ORDER BY id LIMIT 1", None),
     ("SELECT id, flag FROM pt WHERE country IN ('de', 'fr') AND (id = -20 OR (id = -19 AND flag))", None),
     ("SELECT id FROM pt WHERE _key = 'pt:de:-20' OR (_key = 'pt:fr:-19' AND tiny > ?)", [0]),
+    ("SELECT * FROM pt WHERE country = 'd' || 'e' AND id = 4 - 20", None),
+    ("SELECT id FROM pt WHERE country IN (lower('DE'), 'f' || 'r') AND id IN (-19 - 1, -19, NULL + 1)", None),
+    ("SELECT raw FROM pt WHERE _key = concat('pt:', ?::VARCHAR, ':', ? - 20)", ["ü", 3]),
+    ("SELECT name FROM pt WHERE id = ? + 1 AND country = ? AND tiny <> ?", [-21, "de", 3]),
+    ("SELECT name FROM pt WHERE id = ? + 1 AND country = ? AND tiny <> ?", [-17, "de", 3]),
+    ("SELECT count(*), sum(big), list(name) FROM pt WHERE false", None),
+    ("SELECT country, max(ts) FROM pt WHERE 1 = 0 GROUP BY country", None),
+    ("SELECT DISTINCT country, id FROM pt WHERE flag AND NULL > 3 ORDER BY id LIMIT 3", None),
+    ("SELECT count(*) FROM pt WHERE ? > 3", [1]),
+    ("SELECT CAST(name AS INTEGER) + CAST('x' AS INTEGER) FROM pt WHERE false", None),
+    ("SELECT max(id + CAST('x' AS INTEGER)) FROM pt WHERE 1 = 0 AND name = 3::VARCHAR", None),
+    ("SELECT id FROM pt WHERE (1 = 0 OR id = -4 * 5) AND country = 'de'", None),
+    ("SELECT name FROM pt WHERE 1 = 0 UNION ALL SELECT name FROM pt WHERE _key = 'pt:' || 'de:-16'", None),
     ("SELECT a.id, b.name FROM pt a JOIN pt b ON a.country = b.country WHERE a.id = -20 AND b.id = -16"
      " AND a.country = 'de' AND b.country = 'de'", None),
     ("SELECT name FROM pt WHERE id = -20 AND country = 'de' UNION ALL SELECT 'x'", None),
@@ -131,6 +144,34 @@ def test_a_narrowed_scan_answers_as_duckdb(
     assert_same(ask(place, query, parameters), oracle.ask(query, parameters), ordered=False)
     found = [line for (line,) in place.execute(f"EXPLAIN ANALYZE {query}", parameters).fetchall()]
     assert any("  keys     pt:" in line and ":*" in line for line in found)
+
+
+ERRORS = [
+    "SELECT id FROM pt WHERE country = 'de' AND id = 2147483647 + 1",
+    "SELECT id FROM pt WHERE CAST('x' AS BOOLEAN)",
+    "SELECT id FROM pt WHERE id IN (1 + 1, CAST('x' AS INTEGER)) AND country = 'de'",
+]
+
+
+@pytest.mark.parametrize("query", ERRORS)
+def test_what_cannot_be_computed_fails_as_in_duckdb(
+    place: gearsql.Connection, oracle: Oracle, query: str
+) -> None:
+    with pytest.raises(duckdb.Error):
+        oracle.ask(query)
+    with pytest.raises(gearsql.DatabaseError):
+        place.execute(query).fetchall()
+
+
+def test_a_computed_key_is_read_alone_and_a_false_condition_nothing(place: gearsql.Connection) -> None:
+    for condition, keys in {
+        "_key = 'pt:' || ?": "pt:de:-16",
+        "country = 'd' || 'e' AND id = 4 - 20": "pt:de:-16",
+        "flag AND 1 = 0": "none",
+    }.items():
+        given = ["de:-16"] if "?" in condition else None
+        plan = place.execute(f"EXPLAIN SELECT name FROM pt WHERE {condition}", given).fetchall()
+        assert (f"  keys     {keys}",) in plan
 
 
 def test_the_plan_tells_the_narrowed_keys(place: gearsql.Connection) -> None:

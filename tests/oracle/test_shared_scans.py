@@ -36,7 +36,7 @@ SHARED = [
     " (SELECT id, part FROM twice ORDER BY x, id LIMIT 3 OFFSET 2)",
     "SELECT id AS a, id AS a FROM twice UNION ALL SELECT y, NULL FROM twice WHERE y IS NULL",
     "SELECT part FROM twice EXCEPT SELECT DISTINCT part FROM twice WHERE id % 7 < 3",
-    "SELECT histogram(y) FROM twice UNION ALL SELECT histogram(y) FROM twice WHERE false",
+    "SELECT histogram(y) FROM twice UNION ALL SELECT histogram(y) FROM twice WHERE id < 0",
     "SELECT count(*) FROM twice UNION ALL SELECT count(*) FROM twice WHERE x > 4.5",
     "SELECT mode(part ORDER BY id DESC) FROM twice UNION ALL SELECT min(part) FROM twice WHERE x > 1",
     "SELECT count(*) FROM (SELECT id FROM twice WHERE x > 1) a POSITIONAL JOIN (SELECT y FROM twice) b",
@@ -47,6 +47,7 @@ APART = [
     " SELECT part, count(*) FROM twice JOIN means USING (part) WHERE x > mean GROUP BY part",
     # Keys that a filter names are read by their names.
     "SELECT part FROM twice WHERE id = 7 UNION ALL SELECT min(part) FROM twice",
+    "SELECT histogram(y) FROM twice UNION ALL SELECT histogram(y) FROM twice WHERE false",
 ]
 
 

@@ -64,7 +64,7 @@ def keys(table: Table, condition: str, *parameters: object) -> list[str] | None:
         ("(id = 1 AND v = 1) OR (id = 2 AND v = 2)", "u:1 u:2"),
         ("id = 3000000000", ""),
         ("id = NULL", ""),
-        ("id = 007", None),
+        ("id = 007", "u:7"),
         ("_key = 'u:7'", "u:7"),
         ("_key IN ('u:7', 'u:8') AND id = 7", "u:7 u:8"),
         ("id = 7.0", None),

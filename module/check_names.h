@@ -38,7 +38,6 @@ static const char *const gears_check_names[] = {
     "add",
     "age",
     "aggregate",
-    "alias",
     "any_value",
     "apply",
     "approx_count_distinct",

@@ -19,3 +19,10 @@ bool gears_rights_may(RedisModuleUser *user, int database, const char *command, 
     for (size_t i = 0; i < COUNT; i++) RedisModule_FreeString(NULL, words[i]);
     return may;
 }
+
+bool gears_rights_may_read(RedisModuleUser *user, int database, const char *command, RedisModuleString *key) {
+    RedisModuleString *words[] = {RedisModule_CreateString(NULL, command, strlen(command)), key};
+    bool may = may_run(user, database, words, sizeof words / sizeof *words);
+    RedisModule_FreeString(NULL, words[0]);
+    return may;
+}

@@ -17,6 +17,7 @@
 #include "grow.h"
 #include "lock.h"
 #include "logical.h"
+#include "rights.h"
 #include "scan_parts.h"
 #include "stage_limits.h"
 
@@ -244,9 +245,20 @@ static bool put_waiting(scan_state *s) {
     return !s->failed;
 }
 
+/* The command that reads keys of a type as wholly as a scan does. */
+static const char *const READ_BY[] = {
+    [GEARS_KEYS_HASH] = "HGETALL",  [GEARS_KEYS_STRING] = "GET",  [GEARS_KEYS_JSON] = "GET",
+    [GEARS_KEYS_SET] = "SMEMBERS",  [GEARS_KEYS_LIST] = "LRANGE", [GEARS_KEYS_ZSET] = "ZRANGE",
+    [GEARS_KEYS_STREAM] = "XRANGE",
+};
+
 static bool may_read(scan_state *s, RedisModuleString *name) {
     if (!s->check_keys) return true;
-    if (RedisModule_ACLCheckKeyPermissions(s->user, name, REDISMODULE_CMD_KEY_ACCESS) == REDISMODULE_OK) return true;
+    if (s->has_selectors) {
+        if (gears_rights_may_read(s->user, s->stage->database, READ_BY[s->spec->key_type], name)) return true;
+    } else if (RedisModule_ACLCheckKeyPermissions(s->user, name, REDISMODULE_CMD_KEY_ACCESS) == REDISMODULE_OK) {
+        return true;
+    }
     if (s->stage->withhold) {
         s->withheld++;
         return false;

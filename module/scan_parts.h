@@ -62,7 +62,8 @@ typedef struct scan_state {
     /* The turn at hand. */
     RedisModuleUser *user;
     bool check_keys, failed;
-    long long now_ms; /* what has expired by then is gone */
+    bool has_selectors; /* whose key patterns hold for their own commands only */
+    long long now_ms;   /* what has expired by then is gone */
     size_t rows, capacity;
     size_t cells; /* of nested values in the chunk, or page, at hand */
     gears_nested_room room;

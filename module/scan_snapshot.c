@@ -45,6 +45,7 @@ static void *open_in_child(void *context, unsigned scan, const uint32_t *columns
     if (s != NULL) s->targets = calloc(count + 1, sizeof *s->targets);
     if (s == NULL || s->targets == NULL) return NULL;
     s->stage = from->stage, s->ctx = from->ctx, s->user = from->user, s->check_keys = from->check_keys;
+    s->has_selectors = from->has_selectors;
     s->now_ms = from->now_ms, s->capacity = from->capacity;
     s->spec = &s->stage->scans[scan];
     s->cursor = RedisModule_ScanCursorCreate();

@@ -66,22 +66,25 @@ static void read_held(scan_state *s) {
 
 /* ---- turns at the lock ---------------------------------------------------------------------------------------- */
 
-/* The one right that makes a look at each key needless: '~*' or '%R~*' for all keys. */
-static bool reads_all_keys(RedisModuleUser *user) {
-    if (RedisModule_GetModuleUserACLString == NULL) return false;
-    RedisModuleString *rules = RedisModule_GetModuleUserACLString(user);
-    if (rules == NULL) return false;
-    size_t length;
-    const char *text = RedisModule_StringPtrLen(rules, &length);
-    bool all = false;
-    for (const char *at = text; !all && (at = strstr(at, "~* ")) != NULL; at++) {
-        const char *start = at - text >= 2 && memcmp(at - 2, "%R", 2) == 0 ? at - 2 : at;
-        all = start == text || start[-1] == ' ';
+/* Whether there is the one right that makes a look at each key needless: '~*' or '%R~*' for all keys. */
+static bool reads_all(const char *rules) {
+    for (const char *at = rules; (at = strstr(at, "~* ")) != NULL; at++) {
+        const char *start = at - rules >= 2 && memcmp(at - 2, "%R", 2) == 0 ? at - 2 : at;
+        if (start == rules || start[-1] == ' ') return true;
     }
-    /* A selector's rules stand in parentheses, and hold for its own commands only. */
-    if (memchr(text, '(', length) != NULL) all = false;
+    return false;
+}
+
+/* A selector's rules stand in parentheses, and hold for its own commands only. */
+static void look_at_rules(scan_state *s) {
+    s->check_keys = s->has_selectors = true;
+    if (RedisModule_GetModuleUserACLString == NULL) return;
+    RedisModuleString *rules = RedisModule_GetModuleUserACLString(s->user);
+    if (rules == NULL) return;
+    const char *text = RedisModule_StringPtrLen(rules, NULL);
+    s->has_selectors = strchr(text, '(') != NULL;
+    s->check_keys = s->has_selectors || !reads_all(text);
     RedisModule_FreeString(NULL, rules);
-    return all;
 }
 
 static long long wall_clock_ms(void) {
@@ -120,7 +123,7 @@ bool gears_scan_begin_turn(scan_state *s) {
     }
     s->user = find_user(s->stage);
     if (s->user == NULL) return false;
-    s->check_keys = !reads_all_keys(s->user);
+    look_at_rules(s);
     RedisModule_SelectDb(s->ctx, s->stage->database);
     s->now_ms = wall_clock_ms();
     atomic_store_explicit(&s->stage->keys_total, RedisModule_DbSize(s->ctx), memory_order_relaxed);

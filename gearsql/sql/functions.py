@@ -20,6 +20,7 @@ DENIED = {
     "json_serialize_plan": "it binds SQL text",
     "json_deserialize_sql": "it writes SQL text",
     "parse_duckdb_log_message": "it reads DuckDB's log",
+    "alias": "it would tell the names of the plan's columns, not of the query's",
     "version": "it tells about the server, not the rows",
     "hive_partition_component": _INTERNAL,
     "constant_or_null": _INTERNAL,

@@ -41,6 +41,18 @@ def test_a_pattern_that_matches_forbidden_keys_is_refused(reader: redis.Redis, p
         run(reader, "SELECT count(*) FROM scan_0", Scan(pattern))
 
 
+@pytest.mark.parametrize("selector", ["(+ping ~*)", "(+set ~secret:*)", "(+hgetall %W~*)", "(+smembers ~*)"])
+def test_a_selectors_keys_are_for_its_own_commands(
+    client: redis.Redis, reader: redis.Redis, selector: str
+) -> None:
+    client.execute_command("ACL", "SETUSER", "reader", selector)
+    assert run(reader, "SELECT count(*) FROM scan_0", Scan("user:*")).rows == [(1000,)]
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        run(reader, "SELECT count(*) FROM scan_0", Scan("secret:*"))
+    client.execute_command("ACL", "SETUSER", "reader", "(+hgetall ~secret:*)")
+    assert run(reader, "SELECT count(*) FROM scan_0", Scan("secret:*")).rows == [(1000,)]
+
+
 def test_write_only_keys_cannot_be_read(client: redis.Redis, reader: redis.Redis) -> None:
     client.execute_command("ACL", "SETUSER", "reader", "resetkeys", "%W~*", "%R~secret:1*")
     with pytest.raises(redis.exceptions.NoPermissionError):
@@ -152,7 +164,7 @@ def test_a_selector_gives_its_commands_in_its_databases(
     server: Cluster, client: redis.Redis, reader: redis.Redis, second: redis.Redis
 ) -> None:
     """Who may CLIENT LIST in a database sees others' stages there, who may not sees none."""
-    inside = "+client|list +gearsql.execute ~user:*"
+    inside = "+client|list +@read +gearsql.execute ~user:*"
     rights = (*RIGHTS, "+select", "+gearsql.status", "-gearsql.execute")
     others = Sent(server, ENDLESS, stage="others.1")
     wait_for(client, 1)

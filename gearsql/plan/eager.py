@@ -67,7 +67,7 @@ def _layout(join: Join) -> Layout | None:
 
 
 def _shows(source: Node, part: str) -> bool:
-    inside = source["subquery"]["node"]["from_table"] if source["type"] == "SUBQUERY" else {}
+    inside = source["subquery"]["node"].get("from_table", {}) if source["type"] == "SUBQUERY" else {}
     return bool(inside.get("table_name") == part)
 
 

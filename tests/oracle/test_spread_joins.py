@@ -100,6 +100,8 @@ EAGER = [
     "WITH o AS (SELECT id, part FROM sold WHERE price < 98) SELECT o.part, max(s.id) FROM o"
     " RIGHT JOIN sales s ON o.id = s.price WHERE s.shop <> 4 GROUP BY o.part",
     "SELECT min(n) FROM (SELECT s.part, count(*) AS n FROM sales s JOIN sold o ON o.id = s.price GROUP BY 1)",
+    "SELECT count(*), sum(s.id) FROM (SELECT id FROM sold EXCEPT ALL SELECT shop FROM sold) o"
+    " JOIN sales s ON o.id = s.price",
 ]
 """Both tables are large; sales ships groups."""
 NOT_EAGER = [

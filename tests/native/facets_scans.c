@@ -34,15 +34,18 @@ static RedisModuleUser *user_of(RedisModuleString *name) {
     return user_is_gone ? NULL : (users++, (RedisModuleUser *)(void *)&users);
 }
 static int free_user(RedisModuleUser *user) { return (void)user, users--, REDISMODULE_OK; }
-static int may_run(RedisModuleUser *user, RedisModuleString **words, int count) {
-    (void)user, (void)words, (void)count;
-    return may_not_execute ? REDISMODULE_ERR : REDISMODULE_OK;
-}
 static RedisModuleString *rules_of(RedisModuleUser *user) { return (void)user, text(rules); }
 static int may_read(RedisModuleUser *user, RedisModuleString *name, int mode) {
     (void)user, (void)mode;
     bool is_forbidden = *forbidden && strncmp(RedisModule_StringPtrLen(name, NULL), forbidden, strlen(forbidden)) == 0;
     return is_forbidden ? REDISMODULE_ERR : REDISMODULE_OK;
+}
+/* EXECUTE, or the command that reads a key: asked for each key of a user with selectors only. */
+static int may_run(RedisModuleUser *user, RedisModuleString **words, int count) {
+    if (strcmp(RedisModule_StringPtrLen(words[0], NULL), "HGETALL") != 0)
+        return may_not_execute ? REDISMODULE_ERR : REDISMODULE_OK;
+    CHECK(count == 2 && strchr(rules, '(') != NULL);
+    return may_read(user, words[1], 0);
 }
 
 /* CLUSTER NODES, COUNTKEYSINSLOT and GETKEYSINSLOT. */

@@ -269,7 +269,8 @@ def update_rows(target: Target, query: RowQuery, answer: Answer, text: str) -> l
         try:
             values.append(target.writer.texts(column, target.table, [given]).to_pylist())
         except UnfitError as unfit:
-            message = f"key {shown(keys[unfit.row])}, column {column.name}: {unfit.why}"
+            where = f"key {shown(keys[unfit.row])}, " if keys else ""  # a cast that no value has
+            message = f"{where}column {column.name}: {unfit.why}"
             raise DataError(message, position=query.places[index - 1], text=text) from unfit
     fields = [column.source.field for column in query.sets if isinstance(column.source, FieldSource)]
     made = []

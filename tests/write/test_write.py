@@ -205,7 +205,7 @@ def test_a_value_of_a_type_without_a_cast_is_shown_at_its_place(one_server: Clus
             assert place is not None and raised.value.text == statement
             assert statement[place.start : place.end].startswith("{x: ")
         assert connection.execute("DELETE FROM st").rowcount == 1
-        with pytest.raises(DataError, match="^column v: STRUCT to STRUCT"):
+        with pytest.raises(DataError, match=r"^column v: STRUCT to STRUCT"):
             connection.execute("UPDATE st SET v = {x: n}")  # of no row
 
 

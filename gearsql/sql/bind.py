@@ -35,6 +35,7 @@ from gearsql.sql.names import check_names, unsupported_name
 from gearsql.sql.normalise import UnwritableError, calls, normalise
 from gearsql.sql.parameters import Parameters, find_parameters, parameter_edits
 from gearsql.sql.plans import Plan, plan_of
+from gearsql.sql.pruning import Pruning
 from gearsql.sql.sandbox import open_sandbox
 from gearsql.sql.sources import (
     NO_TABLE,
@@ -246,7 +247,13 @@ class Binder:
         if not spread and not self._binds_on(tree, form, ours, given):
             given = visible
         scans = tuple(WideScan(name, originals[name], tuple(sorted(given[name]))) for name in ours)
+        pruning = Pruning(self._connection, bind_part, lambda text: bindable(text, found))
         parts = tuple(taking.parts)
+        smaller, pruned = pruning.pruned(merged, parts)
+        if pruned != parts and self._gives(smaller, pruned, found, columns):
+            merged, parts = smaller, pruned
+        elif pruned != parts:
+            self._create_parts(parts)
         joins = JoinTaking(self._connection, parts, prefix)
         # Users' functions are called over tables and over answers, not over joins on shards.
         free = prefix == "scan_" and "given_" not in fold(query.text)  # no name in it is a shard's
@@ -278,14 +285,17 @@ class Binder:
 
     def _gives(self, text: str, parts: Sequence[Part], hooks: Hooks, columns: Sequence[ResultColumn]) -> bool:
         """Whether a text over parts binds to columns of the same types."""
-        for part in parts:
-            items = ", ".join(f"c{index} {column.type}" for index, column in enumerate(part.bound.columns))
-            self._connection.execute(f"CREATE OR REPLACE TABLE {quote_name(part.name)} ({items})")
+        self._create_parts(parts)
         try:
             relation = self._connection.sql(bindable(text, hooks))
         except duckdb.Error:
             return False
         return [str(type_) for type_ in relation.types] == [column.type for column in columns]
+
+    def _create_parts(self, parts: Iterable[Part]) -> None:
+        for part in parts:
+            items = ", ".join(f"c{index} {column.type}" for index, column in enumerate(part.bound.columns))
+            self._connection.execute(f"CREATE OR REPLACE TABLE {quote_name(part.name)} ({items})")
 
     def _bind(
         self,

@@ -45,9 +45,8 @@ def link(main: Path, *more: Path) -> Path:
 
 def _object(source: Path, *flags: str) -> Path:
     output = HERE / f"{source.parent.name}-{source.stem}.o"
-    newest = max(
-        path.stat().st_mtime for path in (*(ROOT / "module").glob("*.h"), *SOURCES.glob("*.h"), source)
-    )
+    headers = [path for folder in (ROOT / "module", SOURCES, source.parent) for path in folder.glob("*.h")]
+    newest = max(path.stat().st_mtime for path in (*headers, source))
     if not output.is_file() or output.stat().st_mtime < newest:
         subprocess.run([*COMPILE, *flags, "-c", str(source), "-o", str(output)], check=True, cwd=ROOT)
     return output

@@ -1,5 +1,5 @@
 /* For test_facets.py: the table of sessions (session.c), threads (session_thread.c) and processes (session_process.c). Python
- * is a stand-in of a few lines; the supervisor is this program itself, started as Python would be. */
+ * is fake_python.h; the supervisor is this program itself, started as Python would be. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 
 #include "../fuzz/fake.h"
 #include "facets.h"
-#include "python_api.h"
+#include "fake_python.h"
 #include "session_parts.h"
 
 enum { DIES_AT_START = 13 }; /* a supervisor that is told so many MB */
@@ -70,104 +70,11 @@ static int supervise(void) {
     }
 }
 
-/* ---- a Python ----------------------------------------------------------------------------------------------------- */
-
-static PyTypeObject error_type = {.tp_name = "ImportError"};
-static PyObject nothing, error = {.ob_type = &error_type};
-static PyThreadState outer;
-static atomic_int made, making, ended, left; /* interpreters */
-static atomic_bool raises, leaves_threads;
-
-static PyThreadState *make_interpreter(void) {
-    CHECK(atomic_fetch_add(&making, 1) == 0); /* one at a time */
-    usleep(1000);
-    atomic_fetch_sub(&making, 1);
-    atomic_fetch_add(&made, 1);
-    return calloc(1, sizeof(PyThreadState));
-}
-
-#if PY_VERSION_HEX >= 0x030C0000
-static PyStatus new_interpreter(PyThreadState **state, const PyInterpreterConfig *config) {
-    (void)config;
-    *state = make_interpreter();
-    return (PyStatus){0};
-}
-static int is_exception(PyStatus status) { return (void)status, 0; }
-static PyObject *get_raised(void) { return &error; }
-#else
-static PyThreadState *new_interpreter(int isolated) {
-    CHECK(isolated);
-    return make_interpreter();
-}
-static void fetch(PyObject **type, PyObject **value, PyObject **trace) { *type = *trace = NULL, *value = &error; }
-static void normalize(PyObject **type, PyObject **value, PyObject **trace) { (void)type, (void)value, (void)trace; }
-#endif
-
-static PyGILState_STATE ensure(void) { return PyGILState_UNLOCKED; }
-static void let_go(PyGILState_STATE state) { (void)state; }
-static PyThreadState *get_state(void) { return &outer; }
-static PyThreadState *next_state(PyThreadState *state) { return leaves_threads ? state : NULL; }
-static PyInterpreterState *interpreter_of(PyThreadState *state) { return (PyInterpreterState *)(void *)state; }
-static PyThreadState *head_of(PyInterpreterState *state) { return (PyThreadState *)(void *)state; }
-static void end_interpreter(PyThreadState *state) {
-    atomic_fetch_add(&ended, 1);
-    free(state);
-}
-static void clear(PyThreadState *state) {
-    atomic_fetch_add(&left, 1);
-    free(state);
-}
-static void delete_current(void) {}
-static void restore(PyThreadState *state) { CHECK(state == &outer); }
-static PyThreadState *swap(PyThreadState *state) { return state; }
-static PyObject *no_object(void) { return &nothing; }
-static int set_item(PyObject *dict, const char *name, PyObject *value) {
-    return (void)dict, (void)name, (void)value, 0;
-}
-static PyObject *text_of(PyObject *object) { return object; }
-static const char *utf8_of(PyObject *object, Py_ssize_t *length) {
-    (void)object, *length = 4;
-    return "no m";
-}
-static void forget(PyObject *object) { (void)object; }
-static void no_error(void) {}
-
-/* session.main: answers each message by DONE until it is told to stop. */
-static PyObject *run_main(const char *code, int start, PyObject *names, PyObject *locals, PyCompilerFlags *compiler) {
-    unsigned long long address;
-    (void)start, (void)names, (void)locals, (void)compiler;
-    CHECK(sscanf(code, "from gearsql.shard import session\nsession.main(%llu)", &address) == 1);
-    gears_mailbox *box = (gears_mailbox *)(uintptr_t)address; /* NOLINT: that is what main() is told */
-    if (raises) return NULL;
-    while (!atomic_load(&box->stop)) {
-        usleep(200);
-        if (atomic_load(&box->turn) != GEARS_TURN_SESSION) continue;
-        box->kind = GEARS_DONE, box->size = 0;
-        atomic_store(&box->turn, GEARS_TURN_SERVER);
-        gears_mailbox_wake(box);
-    }
-    return &nothing;
-}
-
-static void bind_python(void) {
-#if PY_VERSION_HEX >= 0x030C0000
-    py_Py_NewInterpreterFromConfig = new_interpreter, py_PyStatus_Exception = is_exception;
-    py_PyErr_GetRaisedException = get_raised;
-#else
-    py__Py_NewInterpreter = new_interpreter, py_PyErr_Fetch = fetch, py_PyErr_NormalizeException = normalize;
-#endif
-    py_PyGILState_Ensure = ensure, py_PyGILState_Release = let_go, py_PyThreadState_Get = get_state;
-    py_PyThreadState_Next = next_state, py_PyThreadState_GetInterpreter = interpreter_of;
-    py_PyInterpreterState_ThreadHead = head_of, py_Py_EndInterpreter = end_interpreter;
-    py_PyThreadState_Clear = clear, py_PyThreadState_DeleteCurrent = delete_current;
-    py_PyEval_RestoreThread = restore, py_PyThreadState_Swap = swap, py_PyDict_New = no_object;
-    py_PyEval_GetBuiltins = no_object, py_PyDict_SetItemString = set_item, py_PyRun_StringFlags = run_main;
-    py_PyObject_Str = text_of, py_PyUnicode_AsUTF8AndSize = utf8_of, py_Py_DecRef = forget, py_PyErr_Clear = no_error;
-}
-
 /* ---- sessions ----------------------------------------------------------------------------------------------------- */
 
 static gears_stage stage;
+
+static void answer_done(gears_mailbox *box) { box->kind = GEARS_DONE, box->size = 0; }
 
 static gears_session *acquire(gears_isolation isolation, const char *key) {
     return gears_session_acquire(&stage, isolation, key, strlen(key));
@@ -343,7 +250,7 @@ int main(int count, char **words) {
         return supervise();
     CHECK(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
     fake_server();
-    bind_python();
+    bind_python(answer_done);
     setenv("SECRET", "of the server", 1);
     signal(SIGPIPE, SIG_IGN);
     int file = open("/dev/null", O_RDONLY); /* one that would be inherited */

@@ -4,7 +4,9 @@ Which test has which file of module/, all of them:
 
     facets_calls      given, grow, hook_signature
     facets_functions  function, function_bus, function_save
+    facets_hooks      hook, hook_call, hook_message
     facets_keys       slots, names, repeat
+    facets_lenient    scan_lenient
     facets_pages      scan_page; the room in a load of snapshot_child
     facets_reads      read, read_list, read_members, read_stream, read_string
     facets_replies    reply
@@ -25,9 +27,9 @@ Which test has which file of module/, all of them:
 
 What is left calls the server, DuckDB or Python in nearly each line, and is tested on real servers:
 
-    tests/module      scan (the table function), scan_lenient, logical, duckdb_api, worker (a stage's run),
-                      rights, command_stage, command_status, command_function, module, server
-    tests/hooks       hook, hook_call, hook_logical, hook_message, interpreter, python_api
+    tests/module      scan (the table function), logical, duckdb_api, worker (a stage's run), rights,
+                      command_stage, command_status, command_function, module, server
+    tests/hooks       hook_logical, interpreter, python_api
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ pytestmark = pytest.mark.timeout(900)
 FACETS = [
     "calls",
     "functions",
+    "hooks",
     "keys",
+    "lenient",
     "pages",
     "reads",
     "replies",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from gearsql.catalog.glob import scan_pattern
 from gearsql.catalog.table import (
@@ -14,8 +15,19 @@ from gearsql.catalog.table import (
     PlaceholderSource,
 )
 from gearsql.plan.keys import keys_of, narrowed
-from gearsql.plan.stages import SMALL_ROWS, GearsPlan, JoinPlan, Scan, Spread, WidePlan
+from gearsql.plan.stages import (
+    ANSWER,
+    ANSWERS_ROWS,
+    SMALL_ROWS,
+    GearsPlan,
+    JoinPlan,
+    PartPlan,
+    Scan,
+    Spread,
+    WidePlan,
+)
 from gearsql.sql.hooks import Hooks, hooks_in
+from gearsql.sql.reasons import reasons
 
 _READERS = {
     "module": "the module, in each server",
@@ -41,10 +53,12 @@ def explain(plan: GearsPlan | WidePlan) -> str:
 
 def _wide(plan: WidePlan) -> Iterator[str]:
     yield f"reader   {_READERS[plan.reader]}" if plan.parts else "reader   none: no key is read"
+    ships = shipped(plan)
     for part in plan.parts:
         yield ""
         yield f"{part.name}: {part.plan.shard.scans[0].table}"
-        lines = _point(part.plan) if part.plan.reader == "point" else _part(part.plan)
+        told = replace(part.plan, ships=ships[part.name])
+        lines = _point(told) if told.reader == "point" else _part(told)
         yield from ("  " + line if line else "" for line in lines)
     for shared in plan.shared:
         yield ""
@@ -65,6 +79,36 @@ def _wide(plan: WidePlan) -> Iterator[str]:
     if plan.hooks:
         yield f"  hooks    {_hooks(plan.hooks, here=True)}"
     yield f"  sql      {plan.sql}"
+
+
+def shipped(plan: WidePlan) -> dict[str, str]:
+    """What each part ships, in words; of rows also why they travel."""
+    whys = _whys(plan)
+    taken = {*plan.takes, *(name for join in plan.joins for name in join.takes)}
+    return {
+        part.name: _ships(part, whys.get(part.name, "")) if part.name in taken else "nothing: it is not read"
+        for part in plan.parts
+    }
+
+
+def _whys(plan: WidePlan) -> dict[str, str]:
+    """Why the rows of each part travel. What this client reads over the network has come already."""
+    if plan.reader == "portable":
+        return {}
+    if plan.why:
+        return {part.name: plan.why for part in plan.parts}
+    parts = {part.name: part.rows for part in plan.parts}
+    found = [reasons(join.sql, parts, join.why) for join in plan.joins]
+    if not plan.whole:
+        found.append(reasons(plan.sql, parts))
+    return {name: why for of in reversed(found) for name, why in of.items()}
+
+
+def _ships(part: PartPlan, why: str) -> str:
+    ships = part.plan.ships
+    if not why or not (ships.startswith(ANSWERS_ROWS) or (part.rows and ships == ANSWER)):
+        return ships
+    return f"rows{ships.removeprefix(ANSWERS_ROWS).removeprefix(ANSWER)}, because {why}"
 
 
 def _part(plan: GearsPlan) -> Iterator[str]:

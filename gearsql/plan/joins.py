@@ -51,8 +51,8 @@ class _Joining:
         assert join.bound.tree is not None
         try:
             split = two_stages(join.bound.tree, join.bound)
-        except RowsNeeded:
-            return JoinPlan(join.name, join.text, join.bound.columns, join.takes, ())
+        except RowsNeeded as reason:
+            return JoinPlan(join.name, join.text, join.bound.columns, join.takes, (), why=str(reason))
         spreads = tuple(self._spread((name,), split) for name in join.stays if name in self.stay)
         may = bool(join.together) and all(name in self.stay for name in join.together)
         together = self._spread(join.together, split) if may else None

@@ -27,7 +27,7 @@ from gearsql.plan.projection import split_projection
 from gearsql.plan.refusal import RowsNeeded
 from gearsql.plan.rewrite import RELATION
 from gearsql.plan.rows import split_rows, volatiles
-from gearsql.plan.stages import GearsPlan, MergeStage, Reader, Scan, ShardStage
+from gearsql.plan.stages import ANSWER, ANSWERS_ROWS, GearsPlan, MergeStage, Reader, Scan, ShardStage
 from gearsql.plan.states import EXPORT
 from gearsql.plan.text import source_of, sql
 from gearsql.sql.bound import BoundQuery
@@ -88,7 +88,7 @@ def _split_tree(bound: BoundQuery, shards: int, placed: bool) -> Split:
     if bound.tree is None:
         raise RowsNeeded("the query cannot be written in a form that is surely the same")
     if shards == 1:
-        return write_from(bound.tree, source_of(bound)), None, "the answer"
+        return write_from(bound.tree, source_of(bound)), None, ANSWER
     return two_stages(bound.tree, bound, placed=placed)
 
 
@@ -112,7 +112,18 @@ def _taken_apart(tree: exp.Select, bound: BoundQuery, placed: bool) -> Split:
         by = placed_by(tree, bound) if placed else False
         return split_placed(tree, bound, by) if by else split_groups(tree, aggregates, bound)
     shard, merge = split_projection(tree, source_of(bound))
-    return shard, merge, "the answer's rows" + (", those of LIMIT and OFFSET" if " LIMIT " in shard else "")
+    return shard, merge, ANSWERS_ROWS + _cut(tree, shard)
+
+
+def _cut(tree: exp.Select, shard: str) -> str:
+    """How many of them, in words."""
+    if " LIMIT " in shard:
+        return ", those of LIMIT and OFFSET"
+    if tree.args.get("limit"):
+        return ", all of them: LIMIT is no number"
+    if tree.args.get("distinct"):
+        return ", each once from a shard"
+    return ", all of them: no LIMIT bounds ORDER BY" if tree.args.get("order") else ""
 
 
 def _check_travels(bound: BoundQuery, shard: str) -> None:

@@ -22,6 +22,9 @@ AclMode = Literal["error", "skip"]
 SMALL_ROWS, SMALL_BYTES = 1 << 16, 4 << 20
 """How large a relation may be, and all of a stage together, that goes along to every shard."""
 
+ANSWER, ANSWERS_ROWS = "the answer", "the answer's rows"
+"""What is shipped, in words, where the whole query runs on the shard, and where its rows are put together."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -92,10 +95,14 @@ class GearsPlan:
 
 @dataclass(frozen=True)
 class PartPlan:
-    """How a relation of a wide query is made: `name`, with columns c0, c1, …"""
+    """How a relation of a wide query is made: `name`, with columns c0, c1, …
+
+    `rows` says that it is a table's rows, not what a block makes of them.
+    """
 
     name: str
     plan: GearsPlan
+    rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ class JoinPlan:
 
     It is made by one of `spreads` if all that this one sends is small, else where it is named. Of `together`
     several parts stay, since rows of theirs that meet are on one shard. Where it is named it is made
-    of groups by one of `eager`, if its part is large.
+    of groups by one of `eager`, if its part is large. `why` says what keeps it from being split.
     """
 
     name: str
@@ -133,6 +140,7 @@ class JoinPlan:
     spreads: tuple[Spread, ...]
     together: Spread | None = None
     eager: tuple[Eager, ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,7 @@ class WidePlan:
     """A compiled query of any shape: `sql` runs over the parts and joins that it `takes`.
 
     If the whole query is a join, `sql` is that of the join, and `whole` its name. Parts that are wanted
-    together may come by a scan that they share.
+    together may come by a scan that they share. `why` says what keeps it from the only shard that there is.
     """
 
     reader: Reader
@@ -164,3 +172,4 @@ class WidePlan:
     takes: tuple[str, ...] = ()
     whole: str = ""
     shared: tuple[SharedPlan, ...] = ()
+    why: str = ""

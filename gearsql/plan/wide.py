@@ -12,7 +12,8 @@ from typing import Any
 from gearsql.plan.joins import split_joins
 from gearsql.plan.shared import share
 from gearsql.plan.split import scan_of, split
-from gearsql.plan.stages import GearsPlan, PartPlan, Reader, ShardStage, WidePlan
+from gearsql.plan.stages import ANSWER, GearsPlan, PartPlan, Reader, ShardStage, WidePlan
+from gearsql.sql.blocks import SAMPLE, volatile
 from gearsql.sql.bound import Part, WideBound
 from gearsql.sql.functions import VOLATILE
 from gearsql.sql.hooks import hooks_in
@@ -23,16 +24,18 @@ from gearsql.sql.wide import references, samples
 
 def split_wide(bound: WideBound, shards: int, reader: Reader, *, points: bool = True) -> GearsPlan | WidePlan:
     """Compile a query that is no block. Without `points` keys are found by scans only."""
-    parts = tuple(PartPlan(part.name, _part(part, shards, reader, points)) for part in bound.parts)
+    parts = tuple(PartPlan(part.name, _part(part, shards, reader, points), part.rows) for part in bound.parts)
     scanned = bool(bound.hooks) or any(part.plan.reader == reader for part in parts)
-    if scanned and shards == 1 and reader == "module" and bound.scans and _may_travel(bound):
+    alone = scanned and shards == 1 and reader == "module" and bool(bound.scans)
+    why = _stays_here(bound) if alone else ""
+    if alone and not why:
         scans = tuple(scan_of(scan.table, scan.reads) for scan in bound.scans)
         stage = ShardStage(scans, _on_shard(bound), bound.hooks)
-        return GearsPlan(reader, stage, None, bound.columns, "the answer", shards)
+        return GearsPlan(reader, stage, None, bound.columns, ANSWER, shards)
     hooks, takes = hooks_in(bound.merged, bound.hooks), bound.takes
     joins = split_joins(bound, parts, shards)
     shared = tuple(share(bound.parts, parts))
-    return WidePlan(reader, parts, bound.merged, bound.columns, hooks, joins, takes, bound.whole, shared)
+    return WidePlan(reader, parts, bound.merged, bound.columns, hooks, joins, takes, bound.whole, shared, why)
 
 
 def _part(part: Part, shards: int, reader: Reader, points: bool) -> GearsPlan:
@@ -42,15 +45,19 @@ def _part(part: Part, shards: int, reader: Reader, points: bool) -> GearsPlan:
     return replace(plan, shard=replace(plan.shard, scans=scans))
 
 
-def _may_travel(bound: WideBound) -> bool:
-    """Whether text and answer can cross the wire: Arrow carries an ENUM without its values.
+def _stays_here(bound: WideBound) -> str:
+    """Why text or answer cannot cross the wire, if they cannot: Arrow carries an ENUM without its values.
 
     Shards call no volatile functions, and draw no samples.
     """
-    enums = any("ENUM(" in column.type for column in bound.columns)
+    if any("ENUM(" in column.type for column in bound.columns):
+        return "an ENUM does not travel in a query's answer"
+    if "recurring." in bound.text:
+        return "recurring reads rows of the query's own"
     tree = read_query(bound.text).select
-    by_lot = calls(tree, VOLATILE) or samples(tree)
-    return not enums and "recurring." not in bound.text and not by_lot
+    if samples(tree):
+        return SAMPLE
+    return next((volatile(name) for name in sorted(VOLATILE) if calls(tree, frozenset({name}))), "")
 
 
 def _on_shard(bound: WideBound) -> str:

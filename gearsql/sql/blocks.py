@@ -6,6 +6,7 @@ are, and what is around them runs once, over their answers (wide.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from gearsql.sql.functions import VOLATILE
@@ -29,20 +30,53 @@ _OPERATORS = {
 _NOT_IN_BLOCKS = VOLATILE | {"unnest"}
 
 
+CLAUSES = {
+    "select_list": "SELECT", "where_clause": "WHERE", "group_expressions": "GROUP BY", "having": "HAVING",
+    "qualify": "QUALIFY", "modifiers": "ORDER BY",
+}  # fmt: skip
+"""Where expressions stand in a SELECT."""
+_WRITTEN_ONCE = {
+    "columns": "COLUMNS()", "unpacked": "*COLUMNS()", "rename_list": "RENAME",
+    "qualified_exclude_list": "EXCLUDE of a table's column",
+}  # fmt: skip
+
+
 def is_block(node: Node) -> bool:
     """Whether a query's node is a block; its functions were checked before (shape.py)."""
-    if node["type"] != "SELECT_NODE" or not _has_only(node, _SELECT_PARTS):
-        return False
+    return next(whys_no_block(node), None) is None
+
+
+def whys_no_block(node: Node) -> Iterator[str]:
+    """Tell what keeps a query's node from being a block, as reasons to ship rows; of a block nothing."""
+    if node["type"] != "SELECT_NODE":
+        yield "it is no SELECT"
+        return
+    for part, place in CLAUSES.items():
+        clause = node.get(part) or []
+        for child in [clause] if isinstance(clause, dict) else clause:
+            yield from _item_whys(child, place) if "class" in child else _modifier_whys(child)
+    if node["qualify"]:
+        yield "QUALIFY chooses among all rows"
+    if node["sample"]:
+        yield SAMPLE
     plain = [list(range(len(node["group_expressions"])))]
-    if node["group_sets"] and (node["group_sets"] != plain or plain == [[]]):
-        return False
-    clauses = [node["where_clause"], *node["group_expressions"], node["having"]]
-    return (
-        _is_source(node["from_table"])
-        and all(_is_item(item) for item in node["select_list"])
-        and all(_is_expression(clause) for clause in clauses if clause is not None)
-        and all(_is_modifier(modifier) for modifier in node["modifiers"])
-    )
+    if node["group_sets"] and plain == [[]]:
+        yield "GROUP BY () makes a group without rows, too"
+    elif node["group_sets"] and node["group_sets"] != plain:
+        yield "GROUPING SETS (ROLLUP, CUBE) count a row in several groups"
+    yield from _source_whys(node["from_table"])
+    if node["cte_map"]["map"]:
+        yield "WITH stands before the SELECT"
+    if not _has_only(node, {*_SELECT_PARTS, "qualify", "sample", "cte_map"}):
+        yield "the SELECT has a part of its own"
+
+
+SAMPLE = "a sample is drawn of all rows"
+
+
+def volatile(function: str) -> str:
+    """Why a function is called where the query runs once."""
+    return f"{function}() gives another answer at each call"
 
 
 def is_order_by_all(expression: Node) -> bool:
@@ -67,15 +101,34 @@ def _has_only(node: Node, parts: set[str]) -> bool:
     return all(part in parts or not value or value == {"map": []} for part, value in node.items())
 
 
-def _is_source(source: Node) -> bool:
-    """A table, and users' table functions behind it, or one of these alone."""
+def _source_whys(source: Node) -> Iterator[str]:
+    """A block is over a table, and users' table functions behind it, or over one of these alone."""
     match source["type"]:
+        case "BASE_TABLE" if source["sample"]:
+            yield SAMPLE
+        case "BASE_TABLE" if not _has_only(source, _TABLE_PARTS):
+            yield f"{source['alias'] or source['table_name']}(…) gives columns other names"
         case "BASE_TABLE":
-            return _has_only(source, _TABLE_PARTS)
+            pass
+        case "JOIN" if _is_rows_join(source) and _is_rows(source["right"]):
+            yield from _source_whys(source["left"])
         case "JOIN":
-            return _is_rows_join(source) and _is_rows(source["right"]) and _is_source(source["left"])
+            yield f"{_join_word(source)} needs the rows of both sides in one place"
+        case "TABLE_FUNCTION" if _is_rows(source):
+            pass
+        case "TABLE_FUNCTION":
+            yield f"{source['function']['function_name']}() in FROM runs once"
+        case "SUBQUERY":
+            yield "the SELECT is over a subquery, not over a table"
+        case "PIVOT":
+            yield f"{'UNPIVOT' if source['unpivot_names'] else 'PIVOT'} runs once, over all rows"
         case _:
-            return _is_rows(source)
+            yield "the SELECT is over no table"
+
+
+def _join_word(join: Node) -> str:
+    kind = join["join_type"] if join["ref_type"] == "REGULAR" else join["ref_type"]
+    return "JOIN" if kind == "INNER" or join["is_implicit"] else f"{kind} JOIN"
 
 
 def _is_rows_join(join: Node) -> bool:
@@ -95,31 +148,64 @@ def _is_rows(source: Node) -> bool:
     )
 
 
-def _is_item(item: Node) -> bool:
-    if item["class"] != "STAR":
-        return _is_expression(item)
-    parts = ("columns", "rename_list", "unpacked", "qualified_exclude_list")
-    return not any(item.get(part) for part in parts) and all(map(_is_expression, expressions(item)))
+def _item_whys(item: Node, place: str) -> Iterator[str]:
+    """An expression of a clause's list; a star may be written out before the query is taken apart."""
+    if item["class"] != "STAR" or place != "SELECT":
+        yield from _whys(item, place)
+        return
+    yield from (f"{words} is written out once" for part, words in _WRITTEN_ONCE.items() if item.get(part))
+    for child in expressions(item):
+        yield from _whys(child, place)
+
+
+def _whys(node: Node, place: str) -> Iterator[str]:
+    """An expression, and what is in it."""
+    kind = node["class"]
+    if kind not in _CLASSES or (kind == "OPERATOR" and node["type"] not in _OPERATORS):
+        yield _once(node, place)
+    elif kind == "FUNCTION" and (name := node["function_name"].lower()) in _NOT_IN_BLOCKS:
+        yield "unnest() makes several rows of one" if name == "unnest" else volatile(name)
+    for child in expressions(node):
+        yield from _whys(child, place)
+
+
+def _once(node: Node, place: str) -> str:
+    """Why an expression is computed where the query runs once."""
+    match node["type"]:
+        case "GROUPING_FUNCTION":
+            return "GROUPING() tells groups of several sets apart"
+        case "OPERATOR_UNPACK":
+            return "*COLUMNS() is written out once"
+        case "POSITIONAL_REFERENCE":
+            return "#n names a column by its place"
+        case "STAR":
+            return "COLUMNS() is written out once"
+        case "SUBQUERY":
+            return f"a subquery in {place} is wanted whole"
+        case kind if node["class"] == "WINDOW":
+            return f"{node['function_name']}() OVER needs all rows in one place"
+        case kind:
+            return f"{str(kind).replace('_', ' ')} runs once"
 
 
 def _is_expression(node: Node) -> bool:
-    if node["class"] not in _CLASSES or (node["class"] == "OPERATOR" and node["type"] not in _OPERATORS):
-        return False
-    if node["class"] == "FUNCTION" and node["function_name"].lower() in _NOT_IN_BLOCKS:
-        return False
-    return all(map(_is_expression, expressions(node)))
+    return next(_whys(node, ""), None) is None
 
 
-def _is_modifier(modifier: Node) -> bool:
+def _modifier_whys(modifier: Node) -> Iterator[str]:
     match modifier["type"]:
         case "ORDER_MODIFIER":
-            keys = [order["expression"] for order in modifier["orders"]]
-            return all(is_order_by_all(key) or _is_expression(key) for key in keys)
+            for order in modifier["orders"]:
+                if not is_order_by_all(order["expression"]):
+                    yield from _whys(order["expression"], "ORDER BY")
         case "LIMIT_MODIFIER":
             parts = [part for part in (modifier["limit"], modifier["offset"]) if part is not None]
-            plain = all(part["class"] in ("CONSTANT", "PARAMETER") for part in parts)
-            return modifier["limit_type"] == "ROW_COUNT" and plain
+            if modifier["limit_type"] != "ROW_COUNT":
+                yield "LIMIT n% counts all rows"
+            elif not all(part["class"] in ("CONSTANT", "PARAMETER") for part in parts):
+                yield "LIMIT and OFFSET are computed once"
         case "DISTINCT_MODIFIER":
-            return not modifier["distinct_on_targets"]
+            if modifier["distinct_on_targets"]:
+                yield "DISTINCT ON chooses among all rows of a group"
         case _:
-            return False
+            yield f"{str(modifier['type']).replace('_', ' ')} runs once"

@@ -12,6 +12,7 @@ import duckdb
 from gearsql.catalog.table import Column, FieldSource, Glob, Table
 from gearsql.errors import Error
 from gearsql.plan.compiled import compile_query
+from gearsql.plan.explain import shipped
 from gearsql.plan.stages import GearsPlan, WidePlan
 from gearsql.sql.bind import Binder
 from gearsql.sql.functions import CLOCK, TABLE_FUNCTIONS, VOLATILE, known_functions
@@ -82,7 +83,8 @@ def _clauses(binder: Binder) -> Iterator[str]:
         if isinstance(plan, GearsPlan):
             yield f"| {clause} | {_place(plan)} | {plan.ships} |"
         else:
-            yield f"| {clause} | merge, over parts | the parts' rows |"
+            words = "; ".join(dict.fromkeys(shipped(plan).values()))
+            yield f"| {clause} | merge, over parts | {words} |"
 
 
 def _place(plan: GearsPlan) -> str:

@@ -16,7 +16,7 @@ Shipped = Mapping[str, exp.Expression]
 """What stands for an expression in that relation, by the expression's text."""
 
 # These have the text of what is in them.
-_WRAPPERS = (exp.Paren, exp.Ordered, exp.Identifier)
+_WRAPPERS = (exp.Ordered, exp.Identifier)
 
 
 def rewrite(node: exp.Expression, shipped: Shipped) -> exp.Expression:

@@ -83,6 +83,9 @@ SELECT g, count(DISTINCT a) FROM t GROUP BY g HAVING count(DISTINCT a) > 20 AND 
 SELECT count(DISTINCT w), count(DISTINCT r), count(DISTINCT tod), count(DISTINCT ts), count(DISTINCT n) FROM t
 SELECT entropy(DISTINCT h), mode(DISTINCT b) IS NOT NULL, histogram(DISTINCT h) FROM t
 SELECT covar_pop(DISTINCT a, b), count(*) FROM t
+SELECT sum(DISTINCT a + 1), count(DISTINCT a + b) FILTER (WHERE f), list(DISTINCT a * 2 ORDER BY a * 2) FROM t
+SELECT h + 1, sum(DISTINCT h + 1), count(DISTINCT -(h + 1)), mode(h + 1) FROM t GROUP BY h + 1
+SELECT DISTINCT a + 1, f AND b > 1, (a + 1) * 2 FROM t
 SELECT avg(a)::INTEGER, round(sum(n), 1), sum(a)::VARCHAR || '%' FROM t
 SELECT sum(x) / nullif(count(x), 0), 100 * count(a) / count(*) FROM t
 SELECT {'n': count(*), 's': sum(a)} FROM t

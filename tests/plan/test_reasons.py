@@ -120,6 +120,8 @@ def test_what_keeps_a_query_off_the_shards(binder: Binder, text: str, why: str) 
         ("SELECT x FROM t ORDER BY k LIMIT 3", "the answer's rows, those of LIMIT and OFFSET"),
         ("SELECT x FROM t ORDER BY k LIMIT NULL", "the answer's rows, all of them: LIMIT is no number"),
         ("SELECT DISTINCT g FROM t", "the answer's rows, each once from a shard"),
+        ("SELECT DISTINCT k + 1 FROM t", "the answer's rows, each once from a shard"),
+        ("SELECT sum(DISTINCT k + 1) FROM t", 'the distinct values of ("k" + 1)'),
         ("SELECT mode(x ORDER BY k) FROM t", "rows, because mode wants its rows in an order"),
         ("SELECT lttb(x, x, 3) FROM t", "rows, because lttb has no partial state"),
         ("SELECT max(x, k) FROM t", "rows, because MAX(\"x\", \"k\") reads from the rows how many it gives"),

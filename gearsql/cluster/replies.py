@@ -147,6 +147,8 @@ def _from_duckdb(shard: str, message: str) -> Error:
     match kind:
         case "Conversion Error" | "Out of Range Error" | "Invalid Input Error":
             return DataError(said(message))
+        case "Parameter Not Allowed Error":  # of list_reduce, about an empty list
+            return DataError(said(message))
         case "Out of Memory Error":
             return MemoryLimitError(f"{shard}: {words}", shard=shard)
         case "INTERRUPT Error" | "Interrupt Error":

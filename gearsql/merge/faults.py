@@ -21,5 +21,8 @@ def named_faults() -> Iterator[None]:
     except (duckdb.DataError, duckdb.InvalidInputException) as error:
         raise DataError(said(error)) from error
     except duckdb.Error as error:
+        if type(error) is duckdb.Error:
+            # Of no kind that its client knows, as list_reduce's about an empty list: about values, too.
+            raise DataError(said(error)) from error
         # What follows shows a text that the user did not write.
         raise InternalError(str(error).partition("\n\n")[0]) from error

@@ -134,6 +134,21 @@ def test_an_error_while_computing_is_bad_data(connection: gearsql.Connection) ->
         connection.execute('SELECT max(n::TINYINT) FROM "row:*"')
 
 
+def test_an_error_that_duckdb_has_no_class_for_is_bad_data(
+    connection: gearsql.Connection, one_server: Cluster
+) -> None:
+    call = "list_reduce([i FOR i IN [a.n] IF i < 0], lambda i, j: i + j)"
+    with gearsql.connect(one_server.url) as other, one_server.client() as client:
+        client.hset("reduce:1", "n", "3")
+        for where in (f'"reduce:*" a WHERE {call} > 0', f'"reduce:*" a JOIN "reduce:*" b ON {call} > b.n'):
+            with pytest.raises(DataError, match=r"^Cannot perform list_reduce on an empty input list$"):
+                other.execute(f"SELECT count(*) FROM {where}")
+        client.delete("reduce:1")
+    for text in ("SELECT list_reduce([], lambda i, j: i + j)", f'SELECT {call} FROM "row:*" a'):
+        with pytest.raises(DataError, match=r"^Cannot perform list_reduce on an empty input list$"):
+            connection.execute(text)
+
+
 CASTS = {
     "SELECT n FROM \"row:*\" WHERE DATE '2020-01-01' > 'yesterday'": "'yesterday'",
     "SELECT n, DATE '2020-13-01' FROM \"row:*\"": "DATE '2020-13-01'",

@@ -31,7 +31,9 @@ from gearsql.sql.statements import (
     Explain,
     Statement,
     Summarize,
+    WideQuery,
 )
+from gearsql.sql.syntax import Syntax
 
 MOST_TEXT = 1_000_000
 _DESCRIBED = ("column_name", "column_type", "source")
@@ -138,8 +140,10 @@ class Derived:
             except ProgrammingError as error:
                 error.text = query.text
                 raise
-            return _read(query, _with_view(query, cause.view))
-        return _read(query, self._with_values(query, cause.opened, mode))
+            spliced, other = _read(query, _with_view(query, cause.view))
+            return spliced, _named_as(query.syntax, query, other)
+        spliced, other = _read(query, self._with_values(query, cause.opened, mode))
+        return spliced, _named_as(None, query, other)
 
     def _require_no_circle(self, view: View) -> None:
         """A view that was replaced may have come to read itself, through others."""
@@ -160,7 +164,7 @@ class Derived:
             try:
                 answer = self._run(parse_query(text, text), None, None, mode)
             except Error as error:
-                error.text, error.position = query.text, opened.pivot.position
+                error.text, error.position = query.text, opened.place(error)
                 raise
             assert answer.table is not None
             values.append(answer.table.column(0).to_pylist())
@@ -172,6 +176,13 @@ def _with_view(query: AnyQuery, view: View) -> Spliced:
     if len(spliced.text) > MOST_TEXT:
         raise ProgrammingError(f"the view {view.name} makes the query too long", text=query.text)
     return spliced
+
+
+def _named_as(written: Syntax | None, query: AnyQuery, other: AnyQuery) -> AnyQuery:
+    """The other query, with the names of columns that the user's query gives."""
+    if not isinstance(other, WideQuery):
+        return other
+    return replace(other, written=query.written or written if isinstance(query, WideQuery) else written)
 
 
 def _read(query: AnyQuery, spliced: Spliced) -> tuple[Spliced, AnyQuery]:

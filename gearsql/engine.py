@@ -391,7 +391,7 @@ class Engine:
             return compile_query(bound, shards, reader, points=points)
 
         versions = tuple(sorted(known.function.hash for known in hooks.values()))
-        place = query.table_position if isinstance(query, Query) else query.sources
+        place = query.table_position if isinstance(query, Query) else (query.sources, query.names_text)
         key = (query.text, place, tuple(tables.items()), versions, shards, reader, points)
         found = self._plans.find(key, query, parameters, compiling)
         if isinstance(query, Query) and query.table_name is not None and self._given is None:

@@ -204,8 +204,9 @@ class Binder:
             raise unsupported_name(word, query.syntax.position(node), query.text)
         whole = _whole(query, tables, parameters, hooks, found, moment)
         step, originals, origin = whole.step, whole.tables, whole.origin
-        written = _written_names(query.syntax, step.syntax, frozenset())
-        beside = _names_beside_stars(query.syntax, step.syntax)
+        given_by = query.written or query.syntax
+        written = _written_names(given_by, step.syntax, frozenset())
+        beside = _names_beside_stars(given_by, step.syntax)
         prefix, keyed = whole.prefix, names_keys(query.text)
         ours = {name: replace(table, name=name) for name, table in originals.items()}
         if keyed and any(node.get("ref_type") == "NATURAL" for node in nodes(step.syntax.select)):
@@ -502,13 +503,24 @@ def _written_names(before: Syntax, after: Syntax, aggregates: frozenset[str]) ->
 
 
 def _names_beside_stars(before: Syntax, after: Syntax) -> dict[str, str]:
-    """As _written_names, by what DuckDB names them: nobody knows yet how many columns a star is."""
-    pairs = zip(_items(before.select), _items(after.select), strict=True)
+    """As _written_names, by what DuckDB names them: nobody knows yet which columns a star is."""
+    if all(item["class"] != "STAR" for item in _items(before.select)):
+        return {}
     return {
         write_expression(now): write_expression(item)
-        for item, now in pairs
+        for one, other in _alike(before.select, after.select)
+        for item, now in zip(one.get("select_list", ()), other.get("select_list", ()), strict=False)
         if not item["alias"] and _is_rewritten(item)
     }
+
+
+def _alike(before: Node, after: Node) -> Iterator[tuple[Node, Node]]:
+    """The nodes of two trees that stand at the same place, down to where the trees differ."""
+    yield before, after
+    pairs = children(before), children(after)
+    if len(pairs[0]) == len(pairs[1]) and before.get("type") == after.get("type"):
+        for one, other in zip(*pairs, strict=True):
+            yield from _alike(one, other)
 
 
 def _named(

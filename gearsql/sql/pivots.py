@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gearsql.catalog.names import fold
-from gearsql.errors import NotSupportedError, Position
+from gearsql.errors import Error, NotSupportedError, Position
 from gearsql.sql.constants import quote
 from gearsql.sql.splice import Edit, Spliced, splice
 from gearsql.sql.syntax import Node, children, read_query, write_query
@@ -56,6 +56,16 @@ class Opened:
             left = f"SELECT COLUMNS(lambda name: NOT contains(name, '{_MARK}')) FROM ("
             edits += [Edit(Position(start, start), left), Edit(Position(end, end), ")")]
         return splice(self.text, edits)
+
+    def place(self, error: Error) -> Position:
+        """Where the text has what an error of one of the queries is about: the PIVOT, if nobody can tell."""
+        found = []
+        if error.position is not None and error.text is not None:
+            piece = error.text[error.position.start : error.position.end]
+            found = [place for place in self.pivot.places if self.text[place.start : place.end] == piece]
+            found += [token.position for token in tokens(self.text) if token.text == piece]
+        inside = range(self.pivot.position.start, self.pivot.position.end)
+        return next((place for place in found if place.start in inside), self.pivot.position)
 
 
 class ValuesWantedError(NotSupportedError):

@@ -127,7 +127,8 @@ class WideQuery:
     """A SELECT that is no block (blocks.py). `sources` are what to look up before bind_wide, each once.
 
     `opened`: a PIVOT in it lacks its values (pivots.py). It becomes another query before it is bound, and has
-    no sources.
+    no sources. `written` is the user's query, if views have had their texts written into it: its items give
+    the names of columns.
     """
 
     text: str
@@ -136,6 +137,12 @@ class WideQuery:
     calls: tuple[str, ...] = ()
     timed: bool = False
     opened: Opened | None = None
+    written: Syntax | None = None
+
+    @property
+    def names_text(self) -> str:
+        """The text that names the columns, beside `text`."""
+        return self.written.text if self.written else ""
 
 
 AnyQuery = Query | WideQuery

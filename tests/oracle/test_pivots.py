@@ -72,12 +72,26 @@ def test_what_has_no_answer_is_refused_at_its_place(
     assert place is not None and text[place.start : place.end] == under
 
 
-def test_an_error_about_the_values_is_at_their_pivot(connection: gearsql.Connection) -> None:
-    text = "SELECT 1 FROM (PIVOT sales ON itm USING sum(n))"
-    with pytest.raises(gearsql.ProgrammingError, match="itm") as raised:
+@pytest.mark.parametrize(
+    ("text", "under"),
+    [
+        ("SELECT 1 AS itm FROM (PIVOT sales ON itm USING sum(n))", "itm"),
+        ("PIVOT sales ON item || itm USING sum(n)", "itm"),
+        ("EXPLAIN PIVOT sales ON itm || 'é' USING sum(n)", "itm"),
+        ("SELECT 1 FROM (PIVOT sales ON item, sales.itm USING sum(n))", "sales.itm"),
+        ("PIVOT (SELECT itm FROM sales) ON item USING sum(n)", "itm"),
+        ("PIVOT sales ON n + item USING sum(n)", "+"),
+    ],
+)
+def test_an_error_about_the_values_is_at_its_place_in_their_pivot(
+    connection: gearsql.Connection, text: str, under: str
+) -> None:
+    with pytest.raises(gearsql.Error) as raised:
         connection.execute(text)
     place = raised.value.position
-    assert place is not None and text[place.start : place.end] == "PIVOT sales ON itm USING sum(n)"
+    assert place is not None and text[place.start : place.end] == under
+    assert raised.value.text == text
+    assert place.start >= text.index("PIVOT")
 
 
 def test_statements_around_a_pivot_know_its_columns(connection: gearsql.Connection) -> None:

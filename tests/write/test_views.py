@@ -124,3 +124,24 @@ def test_if_exists_and_if_not_exists(viewed: Connection) -> None:
     viewed.execute("DROP VIEW IF EXISTS v")
     with pytest.raises(UnknownTableError):
         viewed.execute("FROM v")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("SELECT (SELECT max(n) FROM v)", ["(SELECT max(n) FROM v)"]),
+        ("SELECT 1 + (SELECT max(w.n) FROM v w) FROM v", ["(1 + (SELECT max(w.n) FROM v AS w))"]),
+        ("SELECT *, EXISTS (FROM v) FROM v", ["n", "b", "EXISTS(SELECT * FROM v)"]),
+        ("FROM (SELECT (SELECT min(n) FROM v), ? + 1)", ["(SELECT min(n) FROM v)", "($1 + 1)"]),
+        ("WITH c AS (SELECT n IN (SELECT n FROM v) FROM vv) SELECT * FROM c", ["(n = ANY(SELECT n FROM v))"]),
+    ],
+)
+def test_columns_over_views_have_the_names_that_duckdb_gives(
+    viewed: Connection, text: str, names: list[str]
+) -> None:
+    viewed.execute("CREATE OR REPLACE VIEW vv AS SELECT n FROM v")
+    parameters = [1] if "?" in text else None
+    for _ in range(2):
+        cursor = viewed.execute(text, parameters)
+        assert [name for name, *_ in cursor.description or ()] == names
+    viewed.execute("DROP VIEW vv")

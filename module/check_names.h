@@ -535,6 +535,8 @@ static const char *const gears_check_names[] = {
     "json_extract_path_text",
     "json_extract_string",
     "json_group_array",
+    "json_group_object",
+    "json_group_structure",
     "json_insert",
     "json_keys",
     "json_merge_patch",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gearsql.catalog.names import fold
-from gearsql.sql.functions import AGGREGATE_MACROS
+from gearsql.sql.functions import AGGREGATE_MACROS, WHOLE_MACROS
 from gearsql.sql.sandbox import open_sandbox
 from gearsql.sql.syntax import Node, read_query
 
@@ -49,7 +49,7 @@ def _put(node: Any, arguments: Mapping[str, Node]) -> Any:
 def _macros() -> dict[str, tuple[tuple[str, ...], Node]]:
     """Each macro's parameters and body."""
     with open_sandbox() as sandbox:
-        rows = sandbox.execute(_BODIES, [sorted(AGGREGATE_MACROS)]).fetchall()
+        rows = sandbox.execute(_BODIES, [sorted(AGGREGATE_MACROS - WHOLE_MACROS)]).fetchall()
     return {
         name: (tuple(parameters), read_query(f"SELECT {body}").select["select_list"][0])
         for name, parameters, body in rows

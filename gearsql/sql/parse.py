@@ -25,6 +25,7 @@ from gearsql.sql.tokens import Token, first_word, tokens
 from gearsql.sql.wide import references
 
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+_BEFORE_TABLE = ("(", "UNION", "INTERSECT", "EXCEPT", "ALL", "NAME")
 _OWN = ("CREATE", "DROP", "SHOW", "DESCRIBE", "DESC")
 
 
@@ -82,6 +83,7 @@ def _without(text: str, words: Sequence[Token]) -> str:
 def parse_query(text: str, query: str) -> AnyQuery:
     """Parse a query that is a part of a statement, at its place in it, all else blank."""
     try:
+        query = _with_from(query)
         if pivots := find_open(query):
             return _open_query(text, query, pivots)
         syntax = read_query(query)
@@ -97,6 +99,17 @@ def parse_query(text: str, query: str) -> AnyQuery:
     named = [Source(table["table_name"], name_position(syntax, table)) for table in references(syntax.select)]
     once = {table_key(one.name): one for one in reversed(named)}
     return WideQuery(text, syntax, tuple(once.values()), calls, timed)
+
+
+def _with_from(query: str) -> str:
+    """Return the text with FROM t in place of each TABLE t, which says the same; all places stay."""
+    found = tokens(query) if "TABLE" in query.upper() else ()
+    for before, token, after in zip((None, *found), found, found[1:], strict=False):
+        begins = before is None or before.text.upper() in _BEFORE_TABLE
+        if begins and token.text.upper() == "TABLE" and after.keyword:
+            start, end = token.position.start, token.position.end
+            query = f"{query[:start]}FROM {query[end:]}"
+    return query
 
 
 def _open_query(text: str, query: str, pivots: Sequence[OpenPivot]) -> WideQuery:

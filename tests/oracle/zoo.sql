@@ -6,6 +6,12 @@ SELECT * FROM zoo
 -- native: SELECT * EXCLUDE (_key) FROM zoo
 FROM zoo
 
+-- native: SELECT * EXCLUDE (_key) FROM zoo ORDER BY n LIMIT 7
+TABLE zoo ORDER BY n LIMIT 7
+
+-- native: SELECT count(*), max(n) AS "table" FROM (SELECT * EXCLUDE (_key) FROM zoo UNION SELECT * EXCLUDE (_key) FROM zoo)
+SELECT count(*), max(n) AS table FROM (TABLE zoo UNION TABLE zoo)
+
 SELECT n, _key, id FROM zoo
 
 SELECT id, length(id), length(_key) FROM zoo WHERE id NOT SIMILAR TO '[0-9]+'
@@ -444,3 +450,7 @@ SELECT n FROM zoo WHERE st = (SELECT max(st) FROM zoo)
 SELECT n, row_number() OVER (PARTITION BY li ORDER BY n) AS r FROM zoo WHERE n < 200
 
 SELECT to_json(st) AS js, st::VARCHAR AS text, li::VARCHAR, ma::JSON AS jm FROM zoo WHERE ma['e'] IS NULL
+
+SELECT h, json_group_object(n, s), json_group_structure(st) FROM (SELECT * FROM zoo ORDER BY n LIMIT 9) GROUP BY h ORDER BY h
+
+SELECT json_group_object('k', 1) IS NULL AS none, json_group_structure(n) FROM zoo WHERE n < 0

@@ -85,7 +85,8 @@ def test_allowed_macros_call_allowed_functions_only() -> None:
     assert len(bodies) > 50
     for name, body in bodies:
         assert not body["error"], name
-        assert called(body) <= functions.allowed - CLOCK.keys() - VOLATILE, name
+        harmless = {"error"} if name == "json_group_object" else set()  # its message is the macro's own
+        assert called(body) <= (functions.allowed - CLOCK.keys() - VOLATILE) | harmless, name
 
 
 def test_macros_over_aggregates_are_all_known_as_such() -> None:

@@ -131,26 +131,30 @@ static int put_blob(hooks_growing *node, PyObject *value) {
     return done;
 }
 
-/* Lists, tuples, and what else can be walked once in order: a generator, a deque, an array of numpy. */
+/* Put each item as it comes: what never ends is stopped by the batch's bound, not by the server's memory. */
+static int put_items(hooks_state *state, hooks_growing *node, PyObject *value) {
+    PyObject *items = PyObject_GetIter(value), *item;
+    if (items == NULL) return -1;
+    int done = 0;
+    while (done == 0 && (item = PyIter_Next(items)) != NULL) {
+        done = put(state, node, item);
+        Py_DECREF(item);
+    }
+    Py_DECREF(items);
+    return PyErr_Occurred() ? -1 : done;
+}
+
+/* Lists, tuples, and what else can be walked once in order: a generator, a deque, an array of numpy. A list that a
+ * value's own __index__ or __str__ changes meanwhile is walked as Python walks it. */
 static int put_list(hooks_state *state, hooks_growing *node, PyObject *value) {
     if (PyUnicode_Check(value) || PyBytes_Check(value) || PyByteArray_Check(value) || PyAnySet_Check(value) ||
         PyDict_Check(value))
         return hooks_value_misfit(node->type, value);
-    bool is_sequence = PyList_CheckExact(value) || PyTuple_Check(value);
-    if (!is_sequence && !PyIter_Check(value) && Py_TYPE(value)->tp_iter == NULL && !PySequence_Check(value))
+    if (!PyIter_Check(value) && Py_TYPE(value)->tp_iter == NULL && !PySequence_Check(value))
         return hooks_value_misfit(node->type, value);
-    PyObject *items = is_sequence ? Py_NewRef(value) : PySequence_List(value);
-    if (items == NULL) return -1;
-    int done = 0;
-    /* A value's own __index__ or __str__ may change the list meanwhile: its size is asked anew. */
-    for (Py_ssize_t i = 0; done == 0 && i < PySequence_Fast_GET_SIZE(items); i++) {
-        PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(items, i));
-        done = put(state, &node->children[0], item);
-        Py_DECREF(item);
-    }
-    Py_DECREF(items);
-    if (done == 0) node->offsets[node->rows + 1] = node->children[0].rows;
-    return done;
+    if (put_items(state, &node->children[0], value) < 0) return -1;
+    node->offsets[node->rows + 1] = node->children[0].rows;
+    return 0;
 }
 
 static int unknown_member(const hooks_type *type, PyObject *dict) {

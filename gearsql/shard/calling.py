@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ class Scalar(Hook):
 
 
 class Table(Scalar):
-    """A call for each row, whose rows are a list: what it yields, or returns to be walked."""
+    """A call for each row, whose rows are walked as they come: what it yields, or returns to be walked."""
 
     def __init__(self, function: Function, target: Callable[..., Any]) -> None:
         super().__init__(function, rows_of(target, [name for name, _ in function.rows]))
@@ -162,8 +162,8 @@ class Vectorised(Hook):
         self.result.append(values[0])
 
 
-def rows_of(target: Callable[..., Any], names: Sequence[str]) -> Callable[..., list[Any] | None]:
-    """Return a function whose result is a list of rows. Those of a single column may be its bare values."""
+def rows_of(target: Callable[..., Any], names: Sequence[str]) -> Callable[..., Iterator[Any] | None]:
+    """Return a function whose result walks the rows. Those of a single column may be its bare values."""
     columns = set(names)
 
     def row(value: Any) -> Any:
@@ -171,13 +171,13 @@ def rows_of(target: Callable[..., Any], names: Sequence[str]) -> Callable[..., l
             return value
         return (value,)
 
-    def walk(*arguments: Any) -> list[Any] | None:
+    def walk(*arguments: Any) -> Iterator[Any] | None:
         found = target(*arguments)
         if found is None:
             return None
         if isinstance(found, (str, bytes, dict)):
             raise TypeError(f"rows are needed, not {type(found).__name__}: {found!r:.100}")
-        return [row(value) for value in found] if len(columns) == 1 else list(found)
+        return map(row, found) if len(columns) == 1 else iter(found)
 
     return walk
 

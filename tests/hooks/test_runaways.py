@@ -64,6 +64,21 @@ def assert_well(cluster: Cluster) -> None:
         assert value(connection, "SELECT sum(well(n)) FROM t") == sum(range(ROWS))
 
 
+@pytest.mark.parametrize("returns", ["VARCHAR[]", "TABLE (v VARCHAR)"])
+def test_values_that_never_end_are_stopped_by_the_bound_of_a_batch(lone: Cluster, returns: str) -> None:
+    with gearsql.connect(lone.url) as connection:
+        source = "import itertools\nreturn itertools.repeat('x' * 4_000_000)"
+        define(connection, f"unending(n BIGINT) RETURNS {returns}", source)
+        query = (
+            "SELECT count(e.v) FROM t, unending(n) AS e"
+            if "TABLE" in returns
+            else "SELECT unending(n) FROM t"
+        )
+        with pytest.raises(HookError, match="the values of this batch need more than 1 GiB"):
+            connection.execute(query)
+        drop_all(connection)
+
+
 # ---- the deadline --------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from gearsql.catalog.function import Function
+from gearsql.catalog.hook_errors import hook_error
 from gearsql.catalog.hook_types import HookType, ListOf, Plain, StructOf, parse_hook_type
 from gearsql.errors import CancelledError, DataError, InternalError, QueryTimeoutError
 from gearsql.merge.values import to_arrow, to_python
@@ -188,7 +189,7 @@ class _Run:
             self._sandbox = self._begun()
         index, rows = self.functions.index(function), len(columns[0]) if columns else 1
         types = _parameters(function, form)
-        values = [to_python(column, type_) for column, type_ in zip(columns, types, strict=True)]
+        values = _arguments(function, columns, types)
         match form:
             case "":
                 found = self._sandbox.call(index, values, rows)
@@ -210,6 +211,17 @@ class _Run:
             sandbox.close()
             raise CancelledError("the query was ended")
         return sandbox
+
+
+def _arguments(
+    function: Function, columns: Sequence[pa.ChunkedArray], types: Sequence[HookType]
+) -> list[list[Any]]:
+    try:
+        return [to_python(column, type_) for column, type_ in zip(columns, types, strict=True)]
+    except OverflowError as error:
+        raise hook_error(
+            {"function": function.name, "type": "OverflowError", "message": str(error)}
+        ) from None
 
 
 def _parameters(function: Function, form: str) -> list[HookType]:

@@ -8,12 +8,14 @@ from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gearsql.catalog.hook_types import ArrayOf, HookType, ListOf, MapOf, Plain, StructOf
-from gearsql.errors import DataError, InternalError
+from gearsql.errors import InternalError
 
 _WIDE = {name: pa.opaque(pa.binary(16), name.lower(), "DuckDB") for name in ("HUGEINT", "UHUGEINT")}
 _MICROSECOND = 1000  # nanoseconds
+_DAY = 86_400_000_000  # microseconds
 _DECIMAL = "DECIMAL("
 _ARROW = {
     "BOOLEAN": pa.bool_(),
@@ -40,7 +42,10 @@ _ARROW = {
 
 
 def to_python(column: pa.Array | pa.ChunkedArray, type_: HookType) -> list[Any]:
-    """Return a column's values as a hook gets them: a STRUCT is a dict, an INTERVAL a timedelta."""
+    """Return a column's values as a hook gets them: a STRUCT is a dict, an INTERVAL a timedelta.
+
+    What Python has no value for raises OverflowError, in the words of hooks/value_time.c.
+    """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     match type_:
         case Plain("HUGEINT" | "UHUGEINT" as name):
@@ -51,10 +56,9 @@ def to_python(column: pa.Array | pa.ChunkedArray, type_: HookType) -> list[Any]:
         case Plain("INTERVAL"):
             return [None if v is None else _timedelta(v) for v in array.to_pylist()]
         case Plain("TIMESTAMP WITH TIME ZONE"):
-            return [None if v is None else _in_utc(v) for v in array.to_pylist()]
-        case Plain():
-            values: list[Any] = array.to_pylist()
-            return values
+            return [None if v is None else _in_utc(v) for v in _values(array, "TIMESTAMP")]
+        case Plain(name):
+            return _values(array, name)
         case ListOf(element):
             return _regrouped(to_python(array.flatten(), element), array.value_lengths().to_pylist())
         case StructOf(members):
@@ -119,6 +123,17 @@ def _nulls(values: Sequence[Any]) -> pa.Array:
     return pa.array([value is None for value in values], pa.bool_())
 
 
+def _values(array: pa.Array, name: str) -> list[Any]:
+    # Arrow makes 00:00:00 of it.
+    if name == "TIME" and pc.any(pc.equal(array.cast(pa.int64()), _DAY)).as_py():
+        raise OverflowError("this TIME is beyond what Python's has: it ends before 24:00:00")
+    try:
+        values: list[Any] = array.to_pylist()
+    except OverflowError:
+        raise OverflowError(f"this {name} is beyond what Python's has: years 1 to 9999, finite") from None
+    return values
+
+
 def _storage(array: pa.Array) -> list[bytes | None]:
     raw = array.storage if isinstance(array, pa.ExtensionArray) else array
     found: list[bytes | None] = raw.to_pylist()
@@ -137,7 +152,7 @@ def _regrouped(items: list[Any], lengths: list[int | None]) -> list[list[Any] | 
 def _timedelta(value: Any) -> timedelta:
     months, days, nanoseconds = value
     if months:
-        raise DataError("Python has no INTERVAL with months")
+        raise OverflowError(f"an INTERVAL of {months} months has no timedelta: months differ in days")
     return timedelta(days=days, microseconds=nanoseconds // _MICROSECOND)
 
 

@@ -127,6 +127,30 @@ def test_an_error_in_the_merge_says_that_it_was_here(trio_connection: Connection
     assert raised.value.arguments == (("n", "600"),)
 
 
+@pytest.mark.parametrize(
+    ("type_", "text", "said"),
+    [
+        ("DATE", "infinity", "this DATE is beyond"),
+        ("DATE", "10000-01-01", "this DATE is beyond"),
+        ("TIMESTAMP", "infinity", "this TIMESTAMP is beyond"),
+        ("TIMESTAMP WITH TIME ZONE", "10000-01-01 00:00:00Z", "this TIMESTAMP is beyond"),
+        ("TIME", "24:00:00", "this TIME is beyond"),
+        ("INTERVAL", "1 month", "an INTERVAL of 1 months"),
+    ],
+)
+def test_an_argument_that_python_cannot_hold_is_the_same_error_in_shards_and_merge(
+    trio_connection: Connection, type_: str, text: str, said: str
+) -> None:
+    define(trio_connection, f"same(v {type_}) RETURNS {type_}", "return v")
+    literal = f"CAST('{text}' AS {type_})"
+    for query in (
+        f"SELECT same(max({literal})) FROM t",
+        f"SELECT same(CASE WHEN n = 3 THEN {literal} END) FROM t",
+    ):
+        with pytest.raises(HookError, match=rf"same\(\) failed.*OverflowError: {said}"):
+            trio_connection.execute(query)
+
+
 def test_on_error_null_says_nothing_if_nothing_fails(connection: Connection) -> None:
     define(connection, "fine(n BIGINT) RETURNS BIGINT", "return n", "ON ERROR NULL")
     cursor = connection.execute("SELECT sum(fine(n)) FROM t")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pyarrow as pa
 from rich.cells import cell_len
 
-from gearsql.cli.json_text import json_line, unique_names
+from gearsql.cli.json_text import json_line, moments_as_text, unique_names
 from gearsql.dbapi import NUMBER
 from gearsql.dbapi.rows import Rows
 
@@ -76,7 +76,7 @@ def csv_lines(answer: pa.Table, types: Sequence[str]) -> Lines:
 def jsonl(answer: pa.Table, types: Sequence[str]) -> Lines:
     """One object for each row."""
     names = unique_names(answer.column_names)
-    rows = Rows(answer, types)
+    rows = Rows(answer, types, [moments_as_text(type_) for type_ in types])
     while batch := rows.many(BATCH):
         for row in batch:
             yield json_line(names, row)
@@ -104,7 +104,7 @@ FORMATS: dict[str, Format] = {
 
 def _texts(answer: pa.Table, types: Sequence[str]) -> Iterator[Sequence[Text]]:
     """Every value as DuckDB casts it to text."""
-    rows = Rows(answer, types, as_text=True)
+    rows = Rows(answer, types, ["VARCHAR"] * len(types))
     while batch := rows.many(BATCH):
         yield from batch
 

@@ -1,17 +1,26 @@
 """Rows as JSON without loss: all digits of HUGEINT and DECIMAL as numbers, bytes as hexadecimal text.
 
-NaN and infinities, which JSON lacks, are the texts "NaN", "Infinity", "-Infinity"; dates, times, UUIDs and
-intervals are texts.
+NaN and infinities, which JSON lacks, are the texts "NaN", "Infinity", "-Infinity"; dates, times, intervals
+(in DuckDB's form: Python has neither months nor infinite dates) and UUIDs are texts.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+# Keywords that are names have quotes, as have an ENUM's values; behind a bare name comes its type.
+_QUOTED = r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\''
+_MOMENT = r"\b(?:TIMESTAMP(?:_\w+)?|TIME(?:_NS)?|DATE|INTERVAL)(?: WITH TIME ZONE)?\b(?! )"
+
+
+def moments_as_text(type_: str) -> str:
+    """Return DuckDB's type with VARCHAR in place of dates, times and intervals, at any depth."""
+    return re.sub(f"({_QUOTED})|{_MOMENT}", lambda found: found[1] or "VARCHAR", type_)
 
 
 def json_line(names: Sequence[str], row: Sequence[Any]) -> str:
@@ -30,8 +39,6 @@ def json_value(value: Any) -> str:
             return format(value, "f")
         case bytes():
             return json.dumps(value.hex())
-        case datetime():
-            return json.dumps(value.isoformat(" "))
         case dict():
             return _object(value)
         case list() | tuple():

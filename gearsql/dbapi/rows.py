@@ -15,10 +15,10 @@ Row = tuple[Any, ...]
 class Rows:
     """The rows of an answer, converted as they are fetched."""
 
-    def __init__(self, table: pa.Table, types: Sequence[str], *, as_text: bool = False) -> None:
-        """`types` are DuckDB's; `as_text` casts to text. Nothing is converted before the first fetch."""
+    def __init__(self, table: pa.Table, types: Sequence[str], shown: Sequence[str] | None = None) -> None:
+        """`types` are DuckDB's, `shown` those to cast to. Nothing is converted before the first fetch."""
         self._table = table
-        self._select = _select(types, as_text)
+        self._select = _select(types, types if shown is None else shown)
         self._pending: duckdb.DuckDBPyConnection | None = None
 
     def one(self) -> Row | None:
@@ -65,11 +65,11 @@ class ReadyRows:
         return self.many(len(self._rows))
 
 
-def _select(types: Sequence[str], as_text: bool) -> str:
+def _select(types: Sequence[str], shown: Sequence[str]) -> str:
     # Arrow has no TUPLE and brings a STRUCT. Its other stand-ins, as VARCHAR for ENUM, have equal values.
-    casts = [f"::{type_}" if "TUPLE(" in type_ else "" for type_ in types]
-    text = "::VARCHAR" if as_text else ""
-    columns = [f"{name}{cast}{text}" for name, cast in zip(_names(len(types)), casts, strict=True)]
+    own = [f"::{type_}" if "TUPLE(" in type_ else "" for type_ in types]
+    casts = [f"::{to}" if to != type_ else "" for type_, to in zip(types, shown, strict=True)]
+    columns = ["".join(parts) for parts in zip(_names(len(types)), own, casts, strict=True)]
     return f"SELECT {', '.join(columns)} FROM answer"
 
 

@@ -19,7 +19,7 @@ from gearsql.catalog.table import Table
 from gearsql.catalog.view import ViewNamedError
 from gearsql.cluster.analyze import Measured
 from gearsql.cluster.connection import Word
-from gearsql.cluster.control import Control
+from gearsql.cluster.control import Control, known_timeout
 from gearsql.cluster.culprit import name_row
 from gearsql.cluster.declare import declare, located
 from gearsql.cluster.functions import Functions
@@ -116,17 +116,17 @@ class Engine:
             raise InterfaceError(f"acl is 'error' or 'skip', not {acl!r}")
         if read_from not in ("primary", "replica", "replica-only"):
             raise InterfaceError(f"read_from is 'primary', 'replica' or 'replica-only', not {read_from!r}")
-        self._shards = Shards(url, options, timeout, acl, read_from)
+        self._timeout = known_timeout(timeout)
+        self._shards = Shards(url, options, self._timeout, acl, read_from)
         self._tables = Tables(self._shards)
         self.functions = Functions(self._shards)
         self._binder = Binder()
         self._wanted = reader
         self._chosen: Reader | None = None
         self._seen = Seen()
-        self._timeout = timeout
         self._session = session
         self._limits = limits
-        self.control()  # both are as they should be
+        self.control()  # they are as they should be
         memory = (limits or {}).get("memory")
         self._merger = Merger(f"{memory}B" if memory else None)
         self._scan = _known_mode(scan)

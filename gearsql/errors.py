@@ -151,6 +151,16 @@ class Error(Exception):
     def __str__(self) -> str:
         return self.pretty()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes, whatever their constructors ask for."""
+        return _again, (type(self), self.args, self.__dict__.copy())
+
+
+def _again(kind: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -> Error:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class InterfaceError(Error):
     """The driver was used wrongly."""

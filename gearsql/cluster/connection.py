@@ -33,6 +33,15 @@ CLIENT_NAME = "gearsql"
 KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
+def _not_a_url(url: str, error: ValueError) -> InterfaceError:
+    """Say what is wrong with a URL, and nothing of its password."""
+    _, at, place = url.rpartition("@")
+    if at:
+        hint = "odd characters of a user or password are written as %2F, %40, …"
+        return InterfaceError(f"not a server URL: …@{place}", hint=hint)
+    return InterfaceError(f"not a server URL: {url!r} ({error})")
+
+
 class Endpoint:
     """How to reach a server: a redis://, rediss:// or unix:// URL and redis-py's connection options."""
 
@@ -42,7 +51,7 @@ class Endpoint:
         try:
             settings: dict[str, Any] = {**parse_url(url), **options}
         except ValueError as e:
-            raise InterfaceError(f"not a server URL: {url!r} ({e})") from e
+            raise _not_a_url(url, e) from None
         tls = settings.pop("ssl", False)
         default = SSLConnection if tls else Connection
         self._kind: type[ConnectionInterface] = settings.pop("connection_class", default)

@@ -33,6 +33,7 @@ LIMITS = {
 """What a query may be bounded by on each shard, and the servers' words; the memory is the merge's, too."""
 LEAST_MEMORY = 16 << 20
 LATER_SECONDS = 0.2
+LONGEST_SECONDS = 1e9  # clocks and servers take no more than a few times this
 INSIST_SECONDS = 0.05
 """DuckDB forgets an interrupt that comes before it runs, so whoever stops does so again."""
 
@@ -59,13 +60,20 @@ def _checked(limits: Mapping[str, int]) -> dict[str, int]:
     return {LIMITS[name]: value for name, value in limits.items()}
 
 
+def known_timeout(timeout: float | None) -> float | None:
+    """Return a timeout in seconds; None: no limit, as for math.inf and what is longer than a life."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, int | float) or not timeout > 0:
+        raise InterfaceError(f"a timeout is a number of seconds greater than 0, not {timeout!r}")
+    return timeout if timeout <= LONGEST_SECONDS else None
+
+
 class Control:
     """One statement's. `cancel` may be called on any thread, at any time."""
 
     def __init__(self, timeout: float | None = None, limits: Mapping[str, int] | None = None) -> None:
         """`timeout` is in seconds, from now on; None: no limit. `limits` are by the names of LIMITS."""
-        if timeout is not None and not timeout > 0:
-            raise InterfaceError(f"a timeout is a number of seconds greater than 0, not {timeout!r}")
         self._limits = _checked(limits or {})
         self.id = secrets.token_hex(8)
         """Of the query; its stages on the servers are called `<id>.1`, `<id>.2`, …"""
@@ -75,7 +83,7 @@ class Control:
         """Called while a query runs, on a thread of its own."""
         self.measured = Measured()
         """The stages that ran, for EXPLAIN ANALYZE."""
-        self.timeout = timeout if timeout != float("inf") else None
+        self.timeout = known_timeout(timeout)
         self._began = time.monotonic()
         self._numbers = itertools.count(1)
         self._why: Why | None = None

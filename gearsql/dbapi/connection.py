@@ -101,6 +101,7 @@ class Connection:
 
     def cursor(self) -> Cursor:
         """Return a new cursor."""
+        _ = self.engine
         return Cursor(self)
 
     def execute(

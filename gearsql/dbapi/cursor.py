@@ -12,7 +12,7 @@ from gearsql.answer import Answer
 from gearsql.cluster.control import Control, ShardProgress
 from gearsql.cluster.progress import Progress
 from gearsql.dbapi.rows import ReadyRows, Rows
-from gearsql.errors import InterfaceError, Warning
+from gearsql.errors import InterfaceError, ProgrammingError, Warning
 from gearsql.plan.stages import ScanMode
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Cursor:
         `timeout` bounds it in seconds, in place of the connection's; math.inf: no limit.
         """
         self._require_open()
+        _require_values(parameters)
         engine = self.connection.engine
         self._answer, self._rows = None, None
         self.messages.clear()
@@ -101,7 +102,10 @@ class Cursor:
         self.messages.clear()
         engine = self.connection.engine
         control = self._begin(None)
-        self._answer = engine.run_many(operation, list(seq_of_parameters), self.progress, control)
+        values = list(seq_of_parameters)
+        for parameters in values:
+            _require_values(parameters)
+        self._answer = engine.run_many(operation, values, self.progress, control)
 
     def fetchone(self) -> Row | None:
         """Return the next row, None after the last."""
@@ -155,3 +159,11 @@ class Cursor:
         if self._closed:
             raise InterfaceError("the cursor is closed")
         _ = self.connection.engine
+
+
+def _require_values(parameters: Any) -> None:
+    if parameters is not None and not hasattr(parameters, "__len__"):
+        kind = type(parameters).__name__
+        raise ProgrammingError(
+            f"parameters are a sequence or a mapping, not {kind}: (value,) is a sequence of one"
+        )

@@ -39,7 +39,7 @@ def constant(value: Any) -> str:
         case int():
             return _integer(value)
         case float():
-            return _cast(repr(value), "DOUBLE")
+            return _cast(repr(float(value)), "DOUBLE")
         case str():
             return quote(value)
         case bytes() | bytearray() | memoryview():

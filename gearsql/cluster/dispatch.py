@@ -83,7 +83,7 @@ def _by_slots(
             limits = patience.control.limits()
             chosen = None
             if shards.read_from != "primary":
-                chosen = choose(shards, shard, connection, ledger.of[shard])
+                chosen = choose(shards, shard, connection, ledger.of[shard], stage)
                 stats.notes.append(chosen.note)
             asked, replica = (chosen.connection, chosen.replica) if chosen else (connection, False)
             what = (stage_id, stage, session, slots, mode, shards.acl, limits)

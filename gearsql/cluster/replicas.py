@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from gearsql.catalog.table import ElementSource, FieldSource
 from gearsql.cluster.connection import ShardConnection
 from gearsql.cluster.shards import Shards
 from gearsql.cluster.slots import ASK_SLOTS, SlotSet, moved, slot_set
 from gearsql.cluster.topology import Shard, View, read_view, replicas_of_own
 from gearsql.errors import Error, NotSupportedError, ShardError
+from gearsql.plan.stages import Scan, ShardStage
 
 CATCH_UP_SECONDS = 1.0
 """For a replica to get what its primary has; then another one is tried."""
@@ -45,7 +47,9 @@ class _Candidate:
     seconds: int
 
 
-def choose(shards: Shards, shard: Shard, primary: ShardConnection, wanted: SlotSet) -> Chosen:
+def choose(
+    shards: Shards, shard: Shard, primary: ShardConnection, wanted: SlotSet, stage: ShardStage
+) -> Chosen:
     """Return a replica of the shard that has caught up, that with the least lag first; else the primary."""
     nodes = primary.ask(*ASK_SLOTS)
     before = read_view(nodes)
@@ -53,6 +57,8 @@ def choose(shards: Shards, shard: Shard, primary: ShardConnection, wanted: SlotS
         raise moved(wanted & ~slot_set(before.spans))
     if before.moving:
         return _primary(shards, shard, primary, before, "its slots are on the move")
+    if any(map(_reads_strings, stage.scans)):
+        return _primary(shards, shard, primary, before, "a cluster's replicas do not give strings to modules")
     offset = int(_replication(primary)["master_repl_offset"])
     candidates = sorted(
         _candidates(shards, replicas_of_own(nodes, shard.host)), key=lambda candidate: -candidate.offset
@@ -76,6 +82,12 @@ def alone(shards: Shards) -> str:
     if shards.read_from == "replica-only":
         raise NotSupportedError("replicas are read in a cluster only", hint="give the replica's own URL")
     return "replicas are read in a cluster only: the server was read itself"
+
+
+def _reads_strings(scan: Scan) -> bool:
+    return scan.type in ("string", "json") and any(
+        isinstance(column.source, FieldSource | ElementSource) for column in scan.columns
+    )
 
 
 def _primary(shards: Shards, shard: Shard, primary: ShardConnection, before: View, why: str) -> Chosen:

@@ -71,6 +71,29 @@ def test_what_was_written_before_the_query_is_seen(replicated: Cluster, connecti
             client.delete(f"fresh:{i}")
 
 
+def test_strings_are_read_of_the_primaries_and_it_is_said(
+    replicated: Cluster, connection: Connection
+) -> None:
+    with redis.RedisCluster(host="127.0.0.1", port=replicated.ports[0]) as client:
+        for i in range(50):
+            client.set(f"text:{i}", f'{{"n": {i}}}')
+    for type_, columns, value in (("string", "", "length(value)"), ("json", "(n BIGINT)", "n")):
+        connection.execute(
+            f"CREATE OR REPLACE TABLE x {columns} WITH (key = 'text:{{id}}', type = '{type_}')"
+        )
+        assert connection.execute("SELECT count(*) FROM x").fetchall() == [(50,)]
+        cursor = connection.execute(f"SELECT sum({value}) FROM x")
+        assert cursor.fetchall() == [(440 if type_ == "string" else 1225,)]
+        assert len(notes(cursor)) == 3
+        assert all("was read itself: a cluster's replicas do not give strings" in n for n in notes(cursor))
+        with (
+            gearsql.connect(replicated.url, read_from="replica-only") as strict,
+            pytest.raises(ShardError, match="is not read: a cluster's replicas do not give strings"),
+        ):
+            strict.execute(f"SELECT sum({value}) FROM x")
+    connection.execute("DROP TABLE x")
+
+
 def test_a_paused_replica_is_left_out_and_its_primary_answers(
     replicated: Cluster, connection: Connection
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,8 +112,9 @@ def _read(
             return read.columns, read
         case "json":
             text = "SELECT * FROM read_json($file, sample_size = -1, convert_strings_to_integers = false)"
-            names = database.sql(text, params={"file": str(file)}).columns
-            columns = dict(zip(names, _json_types(statement, table, names), strict=False))
+            found = database.sql(text, params={"file": str(file)})
+            names, seen = found.columns, map(str, found.types)
+            columns = dict(zip(names, _json_types(statement, table, names, seen), strict=False))
             text = "FROM read_json($file, columns = $columns)"
             return names, database.sql(text, params={"file": str(file), "columns": columns})
         case "csv":
@@ -130,12 +131,23 @@ def _read(
             return names, database.sql(text, params=parameters)
 
 
-def _json_types(statement: Copy, table: Table, names: list[str]) -> list[str]:
-    """All is read as text but JSON, which would lose the quotes of a string that is all there is."""
+def _json_types(statement: Copy, table: Table, names: list[str], seen: Iterable[str]) -> list[str]:
+    """All is read as text, but JSON, which loses quotes there, and DECIMALs, whose numbers lose digits.
+
+    `seen` are the types that DuckDB sees in the file.
+    """
     types = {fold(column.name): column.type for column in table.columns}
     targets = names if statement.columns is None else [name for name, _ in statement.columns]
     wanted = [types.get(fold(name), "VARCHAR") for name in targets]
-    return [type_ if "JSON" in type_ else "VARCHAR" for type_ in wanted]
+    return [
+        type_ if "JSON" in type_ or _loses_digits(type_, found) else "VARCHAR"
+        for type_, found in zip(wanted, seen, strict=False)
+    ]
+
+
+def _loses_digits(type_: str, found: str) -> bool:
+    """Tell whether a file has numbers that would be DOUBLEs on their way to a text."""
+    return "DECIMAL(" in type_ and ("DOUBLE" in found or "JSON" in found)
 
 
 def _csv_names(statement: Copy, table: Table, file: Path) -> list[str]:

@@ -103,6 +103,32 @@ def test_strings_of_json_keep_their_quotes(copying: Connection, tmp_path: Path, 
     assert rows(copying) == before
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.json"])
+def test_decimals_keep_all_digits(copying: Connection, tmp_path: Path, name: str) -> None:
+    columns = "id INTEGER, d DECIMAL(38,10), l DECIMAL(19,10)[], s STRUCT(p DECIMAL(25,5)), f DECIMAL(5,5)"
+    copying.execute(f"CREATE OR REPLACE TABLE c ({columns}) WITH (key = 'wd:{{id}}')")
+    copying.execute("""INSERT INTO c VALUES
+        (1, -0.0000000001, [123456789.1234567891, NULL], {'p': 12345678901234567890.12345}, 0.00001),
+        (2, 1234567890123456789012345678.0123456789, [], NULL, NULL), (3, 5, NULL, {'p': NULL}, -0.5)""")
+    before = rows(copying)
+    copying.execute(f"COPY c TO '{tmp_path / name}'")
+    copying.execute("DELETE FROM c")
+    copying.execute(f"COPY c FROM '{tmp_path / name}'")
+    assert rows(copying) == before
+
+
+def test_a_json_file_may_have_texts_among_its_numbers(copying: Connection, tmp_path: Path) -> None:
+    file = tmp_path / "mixed.json"
+    file.write_text('{"id": 1, "d": 1.5, "w": 12345678901234567.25}\n{"id": 2, "d": "0.25", "w": "7.5"}\n')
+    columns = "id INTEGER, d DECIMAL(8,2), w DECIMAL(30,2)"
+    copying.execute(f"CREATE OR REPLACE TABLE c ({columns}) WITH (key = 'wm:{{id}}')")
+    copying.execute(f"COPY c FROM '{file}'")
+    assert [tuple(map(str, row)) for row in rows(copying)] == [
+        ("1", "1.50", "12345678901234567.25"),
+        ("2", "0.25", "7.50"),
+    ]
+
+
 def test_a_query_goes_out_as_duckdb_reads_it(copying: Connection, tmp_path: Path) -> None:
     file = tmp_path / "it's.parquet"
     text = str(file).replace("'", "''")

@@ -21,4 +21,7 @@ bool gears_check_stage(gears_stage *stage, duckdb_prepared_statement parser);
  * afforded. Runs on: anywhere, no state. */
 bool gears_check_affords(const char *text);
 
+/* Bytes that DuckDB's parser and planner may take for a text, at most. Runs on: anywhere, no state. */
+uint64_t gears_check_memory(const char *text);
+
 #endif

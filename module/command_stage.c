@@ -43,6 +43,13 @@ bool gears_command_may_start(RedisModuleCtx *ctx) {
     return problem == NULL;
 }
 
+/* NULL: a worker will take it, or has. */
+static const char *submit(RedisModuleCtx *ctx, gears_stage *stage) {
+    if (!gears_limits_start(ctx, stage)) return stage->error ? stage->error : "GEARSLIMIT out of memory";
+    if (gears_worker_submit(stage)) return NULL;
+    return "GEARSQUEUE too many stages wait on this server (argument QUEUE)";
+}
+
 int gears_command_start(RedisModuleCtx *ctx, gears_stage *stage, char *error) {
     if (stage == NULL) {
         RedisModule_ReplyWithError(ctx, error ? error : "GEARSLIMIT out of memory");
@@ -62,13 +69,13 @@ int gears_command_start(RedisModuleCtx *ctx, gears_stage *stage, char *error) {
     stage->started_ms = gears_lock_calendar_ms();
     gears_stage_retain(stage);
     gears_stage_register(stage);
-    gears_limits_start(ctx, stage);
-    if (gears_worker_submit(stage)) {
+    problem = submit(ctx, stage);
+    if (problem == NULL) {
         wait_for_frame(ctx, stage);
     } else {
+        RedisModule_ReplyWithError(ctx, problem);
         gears_stage_unregister(stage);
         gears_stage_release(stage);
-        RedisModule_ReplyWithError(ctx, "GEARSQUEUE too many stages wait on this server (argument QUEUE)");
     }
     gears_stage_release(stage);
     return REDISMODULE_OK;

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "lock.h"
+#include "stage_limits.h"
 #include "worker.h"
 
 unsigned gears_fetch_timeout_ms = 60000;
@@ -87,6 +88,7 @@ static void free_given(gears_given *given) {
 
 void gears_stage_release(gears_stage *stage) {
     if (atomic_fetch_sub(&stage->references, 1) != 1) return;
+    gears_limits_forgotten(stage, stage->brought_bytes);
     for (size_t i = 0; i < stage->scan_count; i++) free_scan(&stage->scans[i]);
     for (size_t i = 0; i < stage->hook_count; i++) gears_function_release(stage->hooks[i]);
     for (size_t i = 0; i < stage->given_count; i++) free_given(&stage->given[i]);

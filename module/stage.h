@@ -130,7 +130,8 @@ typedef struct gears_stage {
     _Atomic uint64_t slices, longest_us; /* turns at the server's lock, and how long the longest was */
     _Atomic uint64_t keys_withheld;      /* that the user may not read */
     _Atomic uint64_t rows_shipped, bytes_shipped;
-    _Atomic uint64_t remembered_bytes;    /* of names, by its scans */
+    uint64_t brought_bytes;               /* its text and relations, as far as they were counted; main thread */
+    _Atomic uint64_t held_bytes;          /* these, what its text takes to read, and names that its scans remember */
     _Atomic uint64_t queued_us;           /* until a worker took it */
     _Atomic uint64_t pause_us;            /* for which a snapshot's fork held up the server */
     _Atomic uint64_t hook_nulls, hook_us; /* rows that ON ERROR NULL made NULL; time waited for hooks */

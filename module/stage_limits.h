@@ -1,4 +1,4 @@
-/* Bounds of one stage: its time, the rows that it reads, the rows and bytes that it ships, DuckDB's memory. A query names its own, the
+/* Bounds of one stage: its time, the rows that it reads, the rows and bytes that it ships, its memory. A query names its own, the
  * server's are module arguments; the tighter one holds. And stages that may run only once. */
 #ifndef GEARS_STAGE_LIMITS_H
 #define GEARS_STAGE_LIMITS_H
@@ -9,17 +9,19 @@
 extern unsigned gears_limits_time_ms, gears_limits_rows, gears_limits_shipped_rows, gears_limits_shipped_mb,
     gears_limits_frame_mb, gears_limits_memory_mb, gears_limits_frames_mb;
 
-/* Give the stage the server's bounds where they are tighter, and see to its deadline.
- * Runs on: main thread, when the stage is accepted. */
-void gears_limits_start(RedisModuleCtx *ctx, gears_stage *stage);
+/* Give the stage the server's bounds where they are tighter, and see to its deadline. False, with the stage failed: what
+ * came along with it is too much. Runs on: main thread, when the stage is accepted. */
+bool gears_limits_start(RedisModuleCtx *ctx, gears_stage *stage);
 
 /* Count rows that were read, or rows and bytes that go into a frame, which has `frame` bytes then. False, with the stage failed: too many.
  * Runs on: worker threads. Takes no lock. */
 bool gears_limits_scanned(gears_stage *stage, uint64_t rows);
 bool gears_limits_shipped(gears_stage *stage, uint64_t rows, uint64_t bytes, uint64_t frame);
-/* Count bytes of names that a scan has come to remember. False, with the stage failed: too many. Freed, when it ends.
- * Runs on: worker threads. Takes no lock. */
+/* Memory beside DuckDB's count, of the stage and of all of them: names that a scan has come to remember; what DuckDB may
+ * take to read the text. False, with the stage failed: too much. In either case it is to be given back.
+ * Runs on: any thread. Takes no lock. */
 bool gears_limits_remembered(gears_stage *stage, uint64_t bytes);
+bool gears_limits_reads(gears_stage *stage, uint64_t bytes);
 void gears_limits_forgotten(gears_stage *stage, uint64_t bytes);
 /* The frame is with its client, or thrown away: it does not count as kept any more. Runs on: worker threads. */
 void gears_limits_freed(uint64_t bytes);

@@ -198,6 +198,15 @@ static bool open_hooks(worker *w, gears_stage *stage) {
     return stage->hook_count == 0 || gears_hook_open(stage, w->ctx, w->connection);
 }
 
+/* What the text takes is freed when it is planned. */
+static bool start(worker *w, gears_stage *stage, execution *e) {
+    uint64_t bytes = gears_check_memory(stage->sql);
+    bool started = gears_limits_reads(stage, bytes) && gears_check_stage(stage, w->parser) && open_hooks(w, stage) &&
+                   start_statement(w, stage, e);
+    gears_limits_forgotten(stage, bytes);
+    return started;
+}
+
 /* DuckDB's memory is freed before the last frame is delivered: an answered query holds nothing. */
 static void run_stage(worker *w, gears_stage *stage) {
     execution e;
@@ -205,9 +214,8 @@ static void run_stage(worker *w, gears_stage *stage) {
     atomic_store(&stage->queued_us, gears_lock_now() - stage->started_us);
     set_running(stage, w->connection);
     gears_scan_set_stage(stage, w->ctx);
-    bool answered = !atomic_load(&stage->cancelled) && gears_check_stage(stage, w->parser) && open_hooks(w, stage) &&
-                    start_statement(w, stage, &e) && write_schema(w, stage, &e) && write_rows(w, stage, &e) &&
-                    gears_scan_close(stage, w->ctx);
+    bool answered = !atomic_load(&stage->cancelled) && start(w, stage, &e) && write_schema(w, stage, &e) &&
+                    write_rows(w, stage, &e) && gears_scan_close(stage, w->ctx);
     end_execution(&e);
     gears_snapshot_end(stage, w->ctx);
     gears_hook_close(stage);

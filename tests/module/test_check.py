@@ -249,6 +249,32 @@ def test_many_conditions_pass(client: redis.Redis) -> None:
     run(client, f"SELECT count(*) FROM scan_0 WHERE age IN ({', '.join(map(str, range(50_000)))})")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1" + ",1" * 140_000,
+        "SELECT 1 FROM a" + ",a" * 400_000,
+        r"SELECT E'\''" + ",1" * 140_000,
+        "SELECT " + "[" * 270_000,
+        "SELECT '" + "x" * (13 << 20) + "'",
+    ],
+)
+def test_what_the_parser_would_need_too_much_memory_for_is_refused_before(
+    client: redis.Redis, text: str
+) -> None:
+    with pytest.raises(redis.ResponseError, match=r"^GEARSMEMORY more than 805306368 bytes would be taken"):
+        run(client, text)
+    run(client, "SELECT '" + "1," * (1 << 20) + "'")
+
+
+def test_the_memory_for_a_text_is_the_querys(client: redis.Redis) -> None:
+    long = "SELECT 1" + ",1" * 3000
+    words = execute_words(long, Scan(), options=["LIMITS", 1, "MEMORY_BYTES", 16 << 20])
+    with pytest.raises(redis.ResponseError, match=r"^GEARSMEMORY more than 16777216 bytes would be taken"):
+        client.execute_command(*words)
+    run(client, long)
+
+
 def test_invalid_text_is_refused(client: redis.Redis) -> None:
     words = execute_words("SELECT 1", Scan())
     with pytest.raises(redis.ResponseError, match="GEARS"):

@@ -90,6 +90,20 @@ def test_what_is_no_relation_is_refused(client: redis.Redis, what: str) -> None:
     assert run(client, "SELECT count(*) FROM scan_0").rows == [(0,)]
 
 
+def test_the_bytes_of_relations_count_as_memory_of_the_query(client: redis.Redis) -> None:
+    large: list[Word] = ["GIVEN", 1, 1, "n", "BIGINT", NUMBER + bytes(6 << 20)]
+    bound: list[Word] = ["LIMITS", 1, "MEMORY_BYTES", 16 << 20]
+    head, sql = execute_words("", options=bound)[:-2], ["SQL", "SELECT * FROM given_0"]
+    with pytest.raises(redis.ResponseError) as caught:
+        client.execute_command(*head, *large * 3, *sql)
+    assert (
+        str(caught.value)
+        == "GEARSMEMORY more than 16777216 bytes of text and relations would be kept on this shard"
+    )
+    for _ in range(3):  # What was refused, or is over, holds nothing.
+        assert client.execute_command(*head, *large * 2, *sql)[1] == 0
+
+
 def test_only_relations_that_came_along_have_names(client: redis.Redis) -> None:
     one: list[Word] = ["GIVEN", 1, 1, "n", "BIGINT", NUMBER]
     for name in ("given_1", "given_", "given_x", "cast_0", "given_99999999"):

@@ -287,9 +287,9 @@ static void keys_that_come_twice_count_once_where_a_table_shrinks(void) {
     scan_step = 10, scans_repeat = true;
     read_all();
     CHECK(stage.error == NULL && each_once(0, MANY) && s->known_bytes > MANY * 5);
-    CHECK(stage.remembered_bytes == s->known_bytes);
+    CHECK(stage.held_bytes == s->known_bytes);
     gears_scan_free(s);
-    CHECK(stage.remembered_bytes == 0);
+    CHECK(stage.held_bytes == 0);
     begin();
     stage.limits.memory_bytes = 1000;
     read_all();

@@ -195,6 +195,21 @@ static void elements_come_out_as_they_went_in(void) {
     free(large);
 }
 
+/* A token is a word, a quoted text, or a sign; a byte is a byte. */
+static void the_memory_for_a_text_is_by_tokens_and_bytes(void) {
+    static const struct {
+        const char *text;
+        unsigned tokens;
+    } cases[] = {
+        {"", 0},           {" \t\r\n\f\v", 0},     {"SELECT 1,1", 4}, {"a_1.\xc3\xa9", 3}, {"'1, 1''1' x", 2},
+        {"\"1, 1\" x", 2}, {"E'\\' , 1 ' , 1", 3}, {"'\\' , 1", 3},   {"[[[", 3},          {"-- 1", 3},
+        {"'1, 1", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (gears_check_memory(cases[i].text) != cases[i].tokens * 3072 + strlen(cases[i].text) * 64)
+            printf("%s\n", cases[i].text), failed = 1;
+}
+
 int main(void) {
     fake_server();
     bind_parser();
@@ -203,6 +218,7 @@ int main(void) {
     an_answer_that_is_no_tree_is_refused();
     the_names_are_in_order_and_folded();
     a_text_that_takes_long_to_refuse_is_not_afforded();
+    the_memory_for_a_text_is_by_tokens_and_bytes();
     elements_come_out_as_they_went_in();
     return failed;
 }

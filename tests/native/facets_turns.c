@@ -97,7 +97,7 @@ static void a_table_may_shrink_below_a_third_of_its_peak(void) {
 
 static gears_stage *new_stage(const char *id) {
     gears_stage *stage = calloc(1, sizeof *stage);
-    stage->id = strdup(id);
+    stage->id = strdup(id), stage->sql = strdup("SELECT 1");
     stage->user = (gears_bytes){strdup("me"), 2};
     atomic_store(&stage->references, 1);
     pthread_mutex_init(&stage->mutex, NULL);
@@ -132,6 +132,36 @@ static void what_is_over_a_bound_fails(void) {
     CHECK(!gears_limits_shipped(stage, 0, 1, 1) &&
           said(stage, "GEARSBYTES more than 100 bytes would be shipped by this shard"));
     gears_stage_release(stage), gears_stage_release(other);
+}
+
+static void what_comes_along_and_is_read_counts_as_memory(void) {
+    gears_stage *stage = new_stage("q.1"), *other = new_stage("q.2");
+    gears_given given[2] = {{.bytes = {NULL, 400}}, {.bytes = {NULL, 500}}};
+    stage->given = given, stage->given_count = 2;
+    stage->limits.memory_bytes = 907; /* and the text's 8 */
+    CHECK(!gears_limits_start(NULL, stage) &&
+          said(stage, "GEARSMEMORY more than 907 bytes of text and relations would be kept on this shard"));
+    gears_limits_forgotten(stage, stage->brought_bytes);
+    stage->limits.memory_bytes = 1000;
+    CHECK(gears_limits_start(NULL, stage) && stage->held_bytes == 908 && gears_limits_reads(stage, 92));
+    CHECK(!gears_limits_remembered(stage, 1) &&
+          said(stage, "GEARSMEMORY more than 1000 bytes of names would be remembered on this shard"));
+    gears_limits_forgotten(stage, 93);
+    CHECK(!gears_limits_reads(stage, 93) &&
+          said(stage, "GEARSMEMORY more than 1000 bytes would be taken to read the query's text on this shard"));
+    gears_limits_forgotten(stage, 93);
+    CHECK(!gears_limits_reads(other, 1 << 30) && /* of all stages together */
+          said(other, "GEARSMEMORY more than 1073741824 bytes would be taken to read the query's text by all stages "
+                      "(argument MEMORY)"));
+    gears_limits_forgotten(other, 1 << 30);
+    stage->given = NULL, stage->given_count = 0;
+    gears_stage_release(stage); /* with what it brought */
+    CHECK(!gears_limits_reads(other, (768 << 20) + 1) &&
+          said(other, "GEARSMEMORY more than 805306368 bytes would be taken to read the query's text"));
+    gears_limits_forgotten(other, (768 << 20) + 1);
+    CHECK(gears_limits_remembered(other, 1 << 30)); /* nothing is left of the others */
+    gears_limits_forgotten(other, 1 << 30);
+    gears_stage_release(other);
 }
 
 static RedisModuleTimerProc timer;
@@ -322,6 +352,7 @@ int main(void) {
     a_turn_ends_when_an_event_waits();
     a_table_may_shrink_below_a_third_of_its_peak();
     what_is_over_a_bound_fails();
+    what_comes_along_and_is_read_counts_as_memory();
     the_tighter_bound_holds_and_the_timer_keeps_the_time();
     a_stage_of_4096_is_remembered();
     begin_session();

@@ -3,16 +3,17 @@
  *   <target> inputs seed dictionary crash-file seeds…
  *
  * gcc has no libFuzzer, but -fsanitize-coverage=trace-pc: each basic block of the module calls us, and an input that
- * took a new step from block to block joins the corpus. An input in which a sanitizer finds something lies in
- * crash-file. Every seed is tried as it is before. Words of an input are parted by bytes 0xFF. */
+ * took a new step from block to block joins the corpus. An input in which a sanitizer finds something, or which takes more
+ * than two seconds of the processor, lies in crash-file. Every seed is tried as it is before. Words of an input are parted by bytes 0xFF. */
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { MAP = 1 << 16, MOST = 4096, CORPUS = 20000, TOKENS = 512, PART = 0xFF, SECONDS = 60 };
+enum { MAP = 1 << 16, MOST = 4096, CORPUS = 20000, TOKENS = 512, PART = 0xFF, SECONDS = 60, MOST_SECONDS = 2 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 void __sanitizer_set_death_callback(void (*callback)(void));
@@ -45,11 +46,21 @@ static void keep_crash(void) {
     fclose(file);
 }
 
-static void on_alarm(int number) {
-    (void)number;
+static void end_late(void) {
     keep_crash();
     fputs("an input took too long\n", stderr);
     _exit(3);
+}
+
+static void on_alarm(int number) {
+    (void)number;
+    end_late();
+}
+
+static double seconds_used(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
 static uint64_t next(void) { /* xorshift64* */
@@ -110,7 +121,7 @@ static void change_number(void) {
 
 static void change_once(void) {
     uint8_t bytes[64];
-    size_t at, size, other, length;
+    size_t at, size, other, length, times;
     const input *in;
     switch (below(11)) {
     case 0:
@@ -129,10 +140,11 @@ static void change_once(void) {
         at = below(now_size);
         replace(at, below(now_size - at < 32 ? now_size - at + 1 : 32), NULL, 0);
         break;
-    case 5: /* a copy of a piece */
+    case 5: /* a copy of a piece, or 2 to 14 */
         at = below(now_size), size = below(now_size - at < 64 ? now_size - at + 1 : 64);
         memcpy(bytes, now + at, size);
-        replace(below(now_size + 1), 0, bytes, size);
+        at = below(now_size + 1);
+        for (times = below(2) ? 1 : 2 + below(13); times > 0; times--) replace(at, 0, bytes, size);
         break;
     case 6: /* the head of this with a tail of another */
         in = &corpus[below(corpus_count)];
@@ -178,7 +190,9 @@ static int run(void) {
     if (now_size) memcpy(exact, now, now_size);
     memset(reached, 0, sizeof reached);
     last = 0;
+    double before = seconds_used();
     LLVMFuzzerTestOneInput(exact, now_size);
+    if (seconds_used() - before > MOST_SECONDS) end_late();
     free(exact);
     for (size_t i = 0; i < MAP; i += sizeof(uint64_t)) {
         uint64_t some;

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import sys
+import threading
+import time
+from pathlib import Path
 
 from gearsql.errors import Error
 from gearsql.sql.parse import parse
+from tests.fuzz.native import HERE
 
 # ruff: noqa: E501
 STATEMENTS = (
@@ -87,23 +93,82 @@ EXTRA = (
 )
 
 
+MOST_SECONDS = 2.0
+"""Of a processor, for one input."""
+
+
 def run(inputs: int, seed: int) -> str | None:
-    """Return the first text that raised what it may not, and what that was."""
+    """Return the first text that raised what it may not, or took too long, and what that was."""
     chosen = random.Random(seed)
     words = [piece for text in STATEMENTS for piece in PIECES.findall(text)] + list(EXTRA)
-    for _ in range(inputs):
-        text = changed(chosen, words)
-        try:
-            parse(text)
-        except Error as error:
-            if error.position is None or error.text is None:
-                continue
-            # A caret may stand behind the last character: something is missing there.
-            if not 0 <= error.position.start <= error.position.end <= len(error.text) + 1:
-                return f"{text!r}: no such place {error.position}"
-        except Exception as error:
-            return f"{text!r}: {type(error).__name__}: {error}"
+    with Watch(HERE / "sql-crash") as watch:
+        for _ in range(inputs):
+            text = changed(chosen, words)
+            watch.begin(text)
+            problem = tried(text) or watch.late()
+            if problem is not None:
+                watch.keep()
+                return f"{text!r}: {problem}"
     return None
+
+
+def tried(text: str) -> str | None:
+    """Parse a text, and return what is wrong with that."""
+    try:
+        parse(text)
+    except Error as error:
+        if error.position is None or error.text is None:
+            return None
+        # A caret may stand behind the last character: something is missing there.
+        if not 0 <= error.position.start <= error.position.end <= len(error.text) + 1:
+            return f"no such place {error.position}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+class Watch:
+    """Times each input; one that does not end is kept, and ends the process after a minute."""
+
+    GIVEN_UP = 60.0
+
+    def __init__(self, file: Path) -> None:
+        """Keep what is found in `file`."""
+        self._file = file
+        self._text, self._begun, self._used = "", time.monotonic(), 0.0
+        self._over = threading.Event()
+
+    def __enter__(self) -> Watch:
+        """Begin to watch."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.unlink(missing_ok=True)
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Watch no more."""
+        self._over.set()
+
+    def begin(self, text: str) -> None:
+        """Begin an input."""
+        self._text, self._begun, self._used = text, time.monotonic(), time.process_time()
+
+    def late(self) -> str | None:
+        """Say so if the input at hand took too long."""
+        used = time.process_time() - self._used
+        return f"{used:.1f} s" if used > MOST_SECONDS else None
+
+    def keep(self) -> None:
+        """Write the input at hand to the file."""
+        self._file.write_text(self._text, errors="surrogatepass")
+
+    def _watch(self) -> None:
+        """DuckDB runs without the GIL, so that this thread runs meanwhile."""
+        while not self._over.wait(1):
+            if time.monotonic() - self._begun > self.GIVEN_UP:
+                self.keep()
+                print(f"{self._text!r} does not end", file=sys.stderr, flush=True)
+                os._exit(3)
 
 
 def changed(chosen: random.Random, words: list[str]) -> str:
@@ -111,7 +176,7 @@ def changed(chosen: random.Random, words: list[str]) -> str:
     pieces = PIECES.findall(chosen.choice(STATEMENTS))
     for _ in range(chosen.randrange(1, 6)):
         at = chosen.randrange(len(pieces) + 1)
-        match chosen.randrange(5):
+        match chosen.randrange(6):
             case 0:
                 pieces[at:at] = [chosen.choice(words)]
             case 1:
@@ -123,4 +188,59 @@ def changed(chosen: random.Random, words: list[str]) -> str:
             case 4:
                 other = PIECES.findall(chosen.choice(STATEMENTS))
                 pieces[at:] = other[chosen.randrange(len(other)) :]
+            case 5:
+                pieces = repeated(chosen, pieces)
     return "".join(pieces)
+
+
+OPENERS = (
+    *(
+        "(",
+        "[",
+        "{'a': ",
+        "(SELECT ",
+        "(FROM ",
+        "WITH w AS (",
+        "WITH w AS MATERIALIZED (",
+        "SELECT 1 UNION (",
+        "SELECT ",
+    ),
+    *(
+        "CASE WHEN ",
+        "CASE a WHEN ",
+        "NOT ",
+        "- ",
+        "EXISTS (",
+        "CAST(",
+        "f(",
+        "position(",
+        "x -> ",
+        "lambda x: ",
+        "a.",
+        "1 + ",
+    ),
+    *(
+        "t JOIN (",
+        "a IN (",
+        "FROM (",
+        "PIVOT (",
+        "EXPLAIN ",
+        "VALUES (",
+        "a BETWEEN ",
+        "INTERVAL ",
+        "struct_pack(a := ",
+    ),
+)
+
+
+def repeated(chosen: random.Random, pieces: list[str]) -> list[str]:
+    """Repeat some of its pieces, or what opens something, 2 to 14 times, behind a head of it, with an end or without."""
+    head, rest = sorted(chosen.randrange(len(pieces) + 1) for _ in range(2))
+    part = []
+    for _ in range(chosen.randrange(1, 4)):
+        at = chosen.randrange(len(pieces) + 1)
+        opener = chosen.choice(OPENERS)
+        part.append(chosen.choice((opener, opener, "".join(pieces[at : at + chosen.randrange(1, 12)]) + " ")))
+    times = chosen.randrange(2, 15)
+    end = [")"] * chosen.choice((0, times)) + chosen.choice(([], pieces[rest:]))
+    return [*chosen.choice(([], pieces[:head])), *part * times, *end]

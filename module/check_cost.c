@@ -1,7 +1,7 @@
 /* What the parser may cost; see check.h. Time: DuckDB 2.0 reads a query in WITH that has a WITH of its own two to four times
  * before it gives up, and those inside of it as often each: eight unclosed ones, ninety characters, take half a minute.
- * Calls behind an arrow (x -> position(…)) are like that, too. For parentheses in each other it needs memory by the
- * square of their number. What plans write has fewer: the trees that they come from are not as deep.
+ * Calls of position() behind an arrow (x -> 1 + position(…)) are like that, too. For parentheses in each other it needs
+ * memory by the square of their number. What plans write has fewer: the trees that they come from are not as deep.
  *
  * Memory, which DuckDB does not count as its own: for each token up to 3 KB (FROM a,a,…: 2.9; [[[…: 2.6; SELECT 1,1,…:
  * 1.6; a = 1 OR …: 0.6), for each byte of a text or name up to 70 (measured as a server's RSS). */
@@ -15,16 +15,17 @@ enum { MAX_OPEN = 320, MAX_COST = 1 << 17, TOKEN_BYTES = 3072, TEXT_BYTES = 64 }
 typedef enum open_kind {
     OPEN_PLAIN,
     OPEN_QUERY /* of WITH: "AS (" */,
-    OPEN_NESTED /* and it has a WITH; or behind "->" */
+    OPEN_NESTED /* and it has a WITH; or of a position() behind "->" */
 } open_kind;
 
 typedef struct scan {
     const char *text, *at;
     open_kind kinds[MAX_OPEN]; /* of the parentheses that are open */
     size_t open;
-    unsigned depth; /* how many of them are nested */
-    bool is_named;  /* the token before was AS or MATERIALIZED */
-    bool is_arrow;  /* there were only words since "->" */
+    unsigned depth;               /* how many of them are nested */
+    bool is_named;                /* the token before was AS or MATERIALIZED */
+    bool is_call;                 /* it was POSITION */
+    bool has_arrow[MAX_OPEN + 1]; /* whether there was a "->", by how many parentheses were open */
 } scan;
 
 static bool is_word(char c) {
@@ -58,6 +59,7 @@ static void read_word(scan *s) {
     while (is_word(*s->at)) s->at++;
     size_t length = (size_t)(s->at - word);
     if (length == 4 && strncasecmp(word, "WITH", 4) == 0) read_with(s);
+    s->is_call = length == 8 && strncasecmp(word, "POSITION", 8) == 0;
     s->is_named = (length == 2 && strncasecmp(word, "AS", 2) == 0) ||
                   (length == 12 && strncasecmp(word, "MATERIALIZED", 12) == 0);
     if (*s->at == '\'') s->at = skip_quoted(s->at, length == 1 && (*word == 'e' || *word == 'E'));
@@ -65,11 +67,13 @@ static void read_word(scan *s) {
 
 static void read_sign(scan *s) {
     if (*s->at == '(') {
-        s->kinds[s->open++] = s->is_arrow ? OPEN_NESTED : s->is_named ? OPEN_QUERY : OPEN_PLAIN;
-        s->depth += s->is_arrow;
+        bool is_nested = s->is_call && s->has_arrow[s->open];
+        s->kinds[s->open++] = is_nested ? OPEN_NESTED : s->is_named ? OPEN_QUERY : OPEN_PLAIN;
+        s->depth += is_nested;
+        s->has_arrow[s->open] = false;
     }
-    s->is_named = false;
-    s->is_arrow = *s->at == '>' && s->at > s->text && s->at[-1] == '-';
+    s->is_named = s->is_call = false;
+    if (*s->at == '-' && s->at[1] == '>' && s->at[2] != '>') s->has_arrow[s->open] = true;
     if (*s->at == ')' && s->open > 0 && s->kinds[--s->open] == OPEN_NESTED) s->depth--;
     if (*s->at == '\'' || *s->at == '"')
         s->at = skip_quoted(s->at, false);

@@ -74,6 +74,22 @@ def test_what_the_parser_would_take_long_for_is_refused_before(
     assert text[error.position.start : error.position.end].upper() == "WITH"
 
 
+ARROWS = ("x -> position(", "x -> f(1) + POSITION /* a */ (", "y, [x ->-position(")
+
+
+@pytest.mark.parametrize("part", ARROWS)
+def test_calls_of_position_behind_arrows_are_like_that_too(front: Callable[..., object], part: str) -> None:
+    error = refused(front, "SELECT " + part * 14)
+    assert isinstance(error, NotSupportedError) and error.hint and error.position is not None
+    assert error.text is not None and error.text[error.position.start : error.position.end] == "("
+
+
+def test_calls_of_position_beside_arrows_pass(front: Callable[..., object]) -> None:
+    front(
+        "SELECT 1 WHERE position('a' IN 'b') > 0 AND '{}'->>'a' > 'x' AND position('a' IN ('{}'->>'b')) > 0"
+    )
+
+
 def test_queries_in_with_may_begin_with_with(front: Callable[..., object]) -> None:
     front("WITH w AS (" * 6 + "SELECT 1 AS x" + ") FROM w" * 6)
     many = "".join(f"x{i} AS (SELECT 1), " for i in range(900))

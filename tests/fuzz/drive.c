@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,7 +53,7 @@ static void end_late(void) {
     _exit(3);
 }
 
-static void on_alarm(int number) {
+static void on_timer(int number) {
     (void)number;
     end_late();
 }
@@ -209,7 +210,7 @@ int main(int argc, char **argv) {
     read_tokens(argv[3]);
     crash_file = argv[4];
     __sanitizer_set_death_callback(keep_crash);
-    signal(SIGALRM, on_alarm);
+    signal(SIGPROF, on_timer);
     for (int i = 5; i < argc; i++) {
         input in = read_file(argv[i]);
         memcpy(now, in.data, now_size = in.size);
@@ -219,7 +220,7 @@ int main(int argc, char **argv) {
     }
     if (corpus_count == 0) keep();
     for (uint64_t i = 0; i < inputs; i++) {
-        if (i % 1024 == 0) alarm(SECONDS);
+        if (i % 1024 == 0) setitimer(ITIMER_PROF, &(struct itimerval){.it_value.tv_sec = SECONDS}, NULL);
         const input *in = &corpus[below(corpus_count)];
         memcpy(now, in->data, now_size = in->size);
         for (size_t changes = 1 + below(6); changes > 0; changes--) change_once();

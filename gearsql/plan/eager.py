@@ -27,7 +27,7 @@ from gearsql.plan.stages import Eager, GearsPlan, PartPlan, ShardStage
 from gearsql.plan.text import SOURCE, name_columns, quote, sql
 from gearsql.sql.bound import Join, Part, ResultColumn
 from gearsql.sql.syntax import Node, children, read_query, write_query
-from gearsql.sql.wide import sources_in
+from gearsql.sql.walks import sources_in
 
 # Values of these are equal only if nothing can tell them apart: unlike 0.0 and -0.0, or a month and 30 days.
 _EXACT = re.compile(

@@ -96,8 +96,8 @@ class _Joining:
         tag = hash_tag(part.table) if len(named) > 1 else None
         if tag and tag.unless:
             items = [
-                f"{tag_of(c)} AS {c}" if b.name == tag.unless else c
-                for c, b in zip(columns, part.bound.columns, strict=True)
+                f"{tag_of(c)} AS {c}" if part.shown(place) == tag.unless else c
+                for place, c in enumerate(columns)
             ]
             own = f"SELECT {', '.join(items)} FROM ({own}) AS part_row({', '.join(columns)})"
         kept = "" if named.count(name) > 1 else "NOT "

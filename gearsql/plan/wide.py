@@ -19,11 +19,14 @@ from gearsql.sql.functions import VOLATILE
 from gearsql.sql.hooks import hooks_in
 from gearsql.sql.normalise import calls
 from gearsql.sql.syntax import Node, read_query, write_query
-from gearsql.sql.wide import references, samples
+from gearsql.sql.walks import references, samples
+from gearsql.sql.wide import select_from
 
 
 def split_wide(bound: WideBound, shards: int, reader: Reader, *, points: bool = True) -> GearsPlan | WidePlan:
     """Compile a query that is no block. Without `points` keys are found by scans only."""
+    if whole := _whole(bound):
+        return _part(whole, shards, reader, points)
     parts = tuple(PartPlan(part.name, _part(part, shards, reader, points), part.rows) for part in bound.parts)
     scanned = bool(bound.hooks) or any(part.plan.reader == reader for part in parts)
     alone = scanned and shards == 1 and reader == "module" and bool(bound.scans)
@@ -36,6 +39,15 @@ def split_wide(bound: WideBound, shards: int, reader: Reader, *, points: bool = 
     joins = split_joins(bound, parts, shards)
     shared = tuple(share(bound.parts, parts))
     return WidePlan(reader, parts, bound.merged, bound.columns, hooks, joins, takes, bound.whole, shared, why)
+
+
+def _whole(bound: WideBound) -> Part | None:
+    """The part that is the query, if it has become a block (flatten.py)."""
+    if len(bound.parts) != 1 or bound.joins:
+        return None
+    [part] = bound.parts
+    alone = write_query(select_from(part.name, [column.name for column in part.bound.columns]))
+    return replace(part, bound=replace(part.bound, columns=bound.columns)) if alone == bound.merged else None
 
 
 def _part(part: Part, shards: int, reader: Reader, points: bool) -> GearsPlan:

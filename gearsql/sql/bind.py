@@ -19,6 +19,7 @@ from gearsql.sql.bound import BoundQuery, Part, ResultColumn, WideBound, WideSca
 from gearsql.sql.clock import clock_edits, find_clocks, names_given
 from gearsql.sql.failing_casts import cast_at_fault
 from gearsql.sql.faults import fault
+from gearsql.sql.flatten import Flattening, Texts
 from gearsql.sql.functions import VOLATILE, known_functions
 from gearsql.sql.hooks import (
     Hooks,
@@ -31,12 +32,14 @@ from gearsql.sql.hooks import (
     require,
 )
 from gearsql.sql.joins import JoinTaking
+from gearsql.sql.meaning import same_meaning
 from gearsql.sql.names import check_names, unsupported_name
 from gearsql.sql.normalise import UnwritableError, calls, normalise
 from gearsql.sql.parameters import Parameters, find_parameters, parameter_edits
 from gearsql.sql.plans import Plan, plan_of
 from gearsql.sql.pruning import Pruning
 from gearsql.sql.sandbox import open_sandbox
+from gearsql.sql.sinking import Sinking
 from gearsql.sql.sources import (
     NO_TABLE,
     Relation,
@@ -52,14 +55,13 @@ from gearsql.sql.stubs import Stubs
 from gearsql.sql.syntax import Node, Syntax, children, read_query, write_expression, write_query
 from gearsql.sql.tokens import trim
 from gearsql.sql.trees import sqlglot_tree, write_from
+from gearsql.sql.walks import nodes, references
 from gearsql.sql.wide import (
     Taking,
     bare_exists,
     free_prefix,
     hide_keys,
     names_keys,
-    nodes,
-    references,
     special_names,
 )
 
@@ -221,6 +223,11 @@ class Binder:
         if keyed:
             hide_keys(tree, ours)
         bare_exists(tree)
+        volatile = VOLATILE | {known.function.name for known in found if known.function.volatile}
+        texts = self._texts(found)
+        aggregates = known_functions().aggregates | aggregates_among(found)
+        tree = Flattening(texts, aggregates, volatile).flat(tree)
+        Sinking(texts, volatile).sunk(tree)
         text = write_query(tree)
         form = bindable(text, found)
         if keyed:
@@ -236,10 +243,9 @@ class Binder:
             block = Query(part, syntax, table.name, Position(0, 0), calls)
             return self._bind(block, table, None, {name: hooks[name] for name in calls}, near)
 
-        volatile = VOLATILE | {known.function.name for known in found if known.function.volatile}
         # DuckDB folds calls of NULL as it binds; what only they read is not in its plan: then all is read.
         for given, blocks in ((reads, True), (reads, False), (visible, False)):
-            taking = Taking(ours, originals, given, needed, bind_part, prefix, volatile)
+            taking = Taking(ours, originals, given, needed, bind_part, prefix, volatile, aggregates)
             merged = taking.whole(tree, blocks=blocks)
             if self._gives(merged, taking.parts, found, columns):
                 break
@@ -268,6 +274,23 @@ class Binder:
         """The columns that a text reads of each table; `otherwise` is taken if DuckDB has no plan to tell."""
         found = plan_of(self._connection, text, pruned=pruned).reads_of()
         return otherwise if found is None else {name: found.get(name, set()) for name in otherwise}
+
+    def _texts(self, hooks: Hooks) -> Texts:
+        def columns(text: str) -> list[tuple[str, str]] | None:
+            try:
+                relation = self._connection.sql(bindable(text, hooks))
+            except (duckdb.Error, Error):
+                return None
+            return list(zip(relation.columns, map(str, relation.types), strict=True))
+
+        def same(one: str, other: str) -> bool:
+            try:
+                plans = [plan_of(self._connection, bindable(text, hooks)) for text in (one, other)]
+            except Error:
+                return False
+            return same_meaning(*plans)
+
+        return Texts(columns, same)
 
     def _binds_on(
         self, tree: Node, form: str, tables: Mapping[str, Table], given: Mapping[str, set[str]]

@@ -46,13 +46,21 @@ class BoundQuery:
 class Part:
     """A relation of a wide query's text: `name`, with columns c0, c1, …, what a query over one table gives.
 
-    `table` is that table as the user knows it. `rows` says that it gives its rows one by one, not groups.
+    `table` is that table as the user knows it. `rows` says that it gives its rows one by one, not groups;
+    `lean`, that it gives no column that the query does not read.
     """
 
     name: str
     bound: BoundQuery
     table: Table
     rows: bool = False
+    lean: bool = False
+
+    def shown(self, place: int) -> str | None:
+        """The table's column that one of the part's is, None if it is no column as it stands."""
+        tree = self.bound.tree
+        item = tree.expressions[place].unalias() if tree and place < len(tree.expressions) else None
+        return item.name if isinstance(item, exp.Column) else None
 
 
 @dataclass(frozen=True)

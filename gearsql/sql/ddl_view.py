@@ -15,7 +15,7 @@ from gearsql.sql.sources import name_position
 from gearsql.sql.splice import Edit, Spliced, splice
 from gearsql.sql.statements import CreateView, DropView
 from gearsql.sql.syntax import Syntax, read_query
-from gearsql.sql.wide import references, scoped_references
+from gearsql.sql.walks import references, scoped_references
 
 Read = Callable[[str, str], Any]
 

@@ -21,16 +21,18 @@ from gearsql.catalog.placed import hash_tag
 from gearsql.catalog.table import Column, FieldSource, Glob, Table
 from gearsql.sql.blocks import is_block
 from gearsql.sql.bound import BoundQuery, Join, Part, ResultColumn
+from gearsql.sql.ctes import Ctes, is_recursive, names_in, used, with_text
 from gearsql.sql.functions import VOLATILE, known_functions
+from gearsql.sql.meaning import same_meaning
 from gearsql.sql.normalise import UnwritableError, calls, normalise
-from gearsql.sql.plans import plan_of, same_but_renamed
+from gearsql.sql.plans import plan_of
 from gearsql.sql.sources import Relation
-from gearsql.sql.syntax import Node, children, read_query, write_query
+from gearsql.sql.syntax import Node, read_query, write_query
 from gearsql.sql.together import PLAIN, SIDES, Together
 from gearsql.sql.trees import sqlglot_tree, write_from
-from gearsql.sql.wide import loses_columns, samples, select_from, sources_in
+from gearsql.sql.walks import samples, sources_in
+from gearsql.sql.wide import loses_columns, select_from
 
-Ctes = Sequence[Node]
 MOST_JOINS = 16
 
 
@@ -58,7 +60,7 @@ class JoinTaking:
 
     def takes(self, text: str) -> tuple[str, ...]:
         """Return the parts and joins that a text names."""
-        return self._known(_names(read_query(text).select))
+        return self._known(names_in(read_query(text).select))
 
     def _known(self, names: Iterable[str]) -> tuple[str, ...]:
         known = {part.name for part in self.given} | {join.name for join in self.joins}
@@ -71,7 +73,7 @@ class JoinTaking:
             return node
         own: list[Node] = []
         for entry in node["cte_map"]["map"] if "cte_map" in node else ():
-            own.append(entry if _is_recursive(entry) else self._walk(entry, [*visible, *own]))
+            own.append(entry if is_recursive(entry) else self._walk(entry, [*visible, *own]))
         inner = [*visible, *own]
         walked = {key: self._walk(value, inner) for key, value in node.items() if key != "cte_map"}
         if "cte_map" in node:
@@ -82,9 +84,9 @@ class JoinTaking:
         return walked if join is None else _in_place_of(join)
 
     def _join(self, select: Node, visible: Ctes) -> Join | None:
-        ctes = _used([*visible, *select["cte_map"]["map"]], select)
+        ctes = used([*visible, *select["cte_map"]["map"]], select)
         bare = {**select, "cte_map": {"map": []}}
-        named = [*_names(bare), *(name for entry in ctes for name in _names(entry))]
+        named = [*names_in(bare), *(name for entry in ctes for name in names_in(entry))]
         rows = {part.name for part in self.given if part.rows}
         stays = [part for part in _staying(select["from_table"], rows) if named.count(part) == 1]
         tagged = any(part.name in named and hash_tag(part.table) for part in self.given)
@@ -111,7 +113,7 @@ class JoinTaking:
         stays: tuple[str, ...],
         named: Sequence[str],
     ) -> Join | None:
-        given = _with(ctes)
+        given = with_text(ctes)
         found = list(self._relations(select["from_table"], given))
         together = Together(found, self._part).staying(select["from_table"], select["where_clause"])
         if any(named.count(part) != together.count(part) for part in together):
@@ -128,7 +130,7 @@ class JoinTaking:
         rows = _rows(select, items)
         text = given + write_query(select)
         again = given + write_from(tree, f"({rows}) AS {name}")
-        if not same_but_renamed(plan_of(self.connection, text), plan_of(self.connection, again)):
+        if not same_meaning(plan_of(self.connection, text), plan_of(self.connection, again)):
             return None
         table = _table(name, self.connection.sql(given + rows))
         answer = self.connection.sql(text)
@@ -178,37 +180,6 @@ def _shown(source: Node) -> list[str]:
 
 def _in_place_of(join: Join) -> Node:
     return select_from(join.name, [column.name for column in join.bound.columns])
-
-
-def _is_recursive(entry: Node) -> bool:
-    kind: str = entry["value"]["query_node"]["type"]
-    return kind == "RECURSIVE_CTE_NODE"
-
-
-def _names(node: Any) -> Iterator[str]:
-    """What is named in FROM anywhere under a node."""
-    if node.get("type") == "BASE_TABLE":
-        yield node["table_name"]
-    for child in children(node):
-        yield from _names(child)
-
-
-def _used(ctes: Ctes, select: Node) -> Ctes:
-    """Those CTEs that a SELECT names, and that these name; a later one hides an earlier of its name."""
-    wanted = {fold(name) for name in _names({**select, "cte_map": {"map": []}})}
-    found: list[Node] = []
-    for entry in reversed(ctes):
-        if fold(entry["key"]) in wanted:
-            wanted |= {fold(name) for name in _names(entry)}
-            found.insert(0, entry)
-    return found
-
-
-def _with(ctes: Ctes) -> str:
-    """WITH …, a blank behind it; nothing without a CTE."""
-    select = read_query("SELECT 1").select
-    select["cte_map"] = {"map": list(ctes)}
-    return write_query(select).removesuffix("SELECT 1")
 
 
 def _staying(source: Node, parts: Collection[str]) -> Iterator[str]:

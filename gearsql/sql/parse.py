@@ -22,7 +22,7 @@ from gearsql.sql.sources import name_position, source
 from gearsql.sql.statements import AnyQuery, DescribeQuery, Explain, Query, Source, Statement, WideQuery
 from gearsql.sql.syntax import read_query
 from gearsql.sql.tokens import Token, first_word, tokens
-from gearsql.sql.wide import references
+from gearsql.sql.walks import references
 
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _BEFORE_TABLE = ("(", "UNION", "INTERSECT", "EXCEPT", "ALL", "NAME")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,80 +42,6 @@ class Plan:
             for get in _all_gets(node):
                 found.setdefault(get["function_data"]["table"], set()).update(_read_by(get))
         return found
-
-
-def same_but_renamed(one: Plan, other: Plan) -> bool:
-    """Whether both plans are known, and equal but for projections that only rename or leave out columns."""
-    if one.nodes is None or other.nodes is None:
-        return False
-    return _numbered(list(map(_unrenamed, one.nodes))) == _numbered(list(map(_unrenamed, other.nodes)))
-
-
-def _unrenamed(node: Node) -> Node:
-    """Let groups and projections refer to what is below a projection that only renames."""
-    node = {**node, "children": list(map(_unrenamed, node["children"]))}
-    below = node["children"][0] if len(node["children"]) == 1 else None
-    if node["type"] not in _OVER_RENAMED or below is None or below["type"] != "LOGICAL_PROJECTION":
-        return node
-    places = {place: item["index"] for place, item in enumerate(below["expressions"]) if _refers(item)}
-    above = {part: value for part, value in node.items() if part != "children"}
-    if any(reference["index"] not in places for reference in _references(above)):
-        return node
-    return {
-        part: below["children"] if part == "children" else _moved(value, places)
-        for part, value in node.items()
-    }
-
-
-def _refers(expression: Node) -> bool:
-    return expression.get("type") == "BOUND_REF"
-
-
-def _references(node: Any) -> Iterator[Node]:
-    for child in children(node):
-        if _refers(child):
-            yield child
-        yield from _references(child)
-
-
-# Their own columns are not those of what is below.
-_OVER_RENAMED = ("LOGICAL_PROJECTION", "LOGICAL_AGGREGATE_AND_GROUP_BY")
-
-
-def _moved(node: Any, places: Mapping[int, int]) -> Any:
-    if isinstance(node, list):
-        return [_moved(child, places) for child in node]
-    if not isinstance(node, dict):
-        return node
-    if _refers(node):
-        return {**node, "index": places[node["index"]]}
-    return {part: _moved(value, places) for part, value in node.items()}
-
-
-def _numbered(nodes: list[Node]) -> list[Node]:
-    """Count DuckDB's numbers for relations anew, in the order in which they stand."""
-    numbers: dict[str, int] = {}
-
-    def number(value: int | str) -> int | str:
-        counted = _COUNTED.fullmatch(str(value))
-        return numbers.setdefault(counted[1], len(numbers)) if counted else value
-
-    def walk(node: Any) -> Any:
-        if isinstance(node, list):
-            return [walk(child) for child in node]
-        if not isinstance(node, dict):
-            return node
-        return {part: number(value) if part in _NUMBERS else walk(value) for part, value in node.items()}
-
-    numbered: list[Node] = walk(nodes)
-    return numbered
-
-
-_COUNTED = re.compile(r"(?:__duckdb_[a-z_]+_)?(\d+)")
-_NUMBERS = {
-    "table_index", "group_index", "aggregate_index", "groupings_index", "mark_index", "cte_index",
-    "window_index", "unnest_index", "ctename",
-}  # fmt: skip
 
 
 def _all_gets(node: Any) -> Iterator[Node]:

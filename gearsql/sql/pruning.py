@@ -17,7 +17,8 @@ from sqlglot import exp
 from gearsql.catalog.hook_types import quoted
 from gearsql.errors import Error
 from gearsql.sql.bound import BoundQuery, Part
-from gearsql.sql.plans import plan_of, same_but_renamed
+from gearsql.sql.meaning import same_meaning
+from gearsql.sql.plans import plan_of
 from gearsql.sql.syntax import Node, children, read_query, write_query
 from gearsql.sql.trees import write_from
 from gearsql.sql.wide import Blocks
@@ -40,8 +41,8 @@ class Pruning:
 
     def pruned(self, merged: str, parts: tuple[Part, ...]) -> tuple[str, tuple[Part, ...]]:
         """Return the text over the parts that ship less, and these; their names stay."""
-        if all(part.rows for part in parts):
-            return merged, parts  # tables give what the query needs of them already
+        if all(part.lean for part in parts):
+            return merged, parts
         reads = plan_of(self.connection, self.bindable(merged), pruned=True).reads_of()
         if reads is None:
             return merged, parts
@@ -79,7 +80,7 @@ class Pruning:
         whole = _over(self.bindable(text), kept, width)
         pruned = _over(self.bindable(smaller), range(len(kept)), len(kept) or 1)
         plans = [plan_of(self.connection, query, pruned=True) for query in (whole, pruned)]
-        return same_but_renamed(*plans)
+        return same_meaning(*plans)
 
 
 def _counted() -> Iterator[list[exp.Expression]]:

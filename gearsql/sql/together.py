@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from gearsql.catalog.names import fold
 from gearsql.catalog.placed import hash_tag
 from gearsql.sql.bound import Part
+from gearsql.sql.filters import SINKS, conjuncts
 from gearsql.sql.sources import Relation
 from gearsql.sql.syntax import Node
-from gearsql.sql.wide import SINKS, conjuncts, sources_in
+from gearsql.sql.walks import sources_in
 
 Name = tuple[int, str]
 """A column of the FROM's relation of this number."""
@@ -79,7 +80,7 @@ class Together:
             return None
         number = self._numbers[id(source)]
         shown = {
-            part.bound.columns[int(item["column_names"][0].removeprefix("c"))].name: fold(item["alias"])
+            part.shown(int(item["column_names"][0].removeprefix("c"))): fold(item["alias"])
             for item in source["subquery"]["node"]["select_list"]
             if item["class"] == "COLUMN_REF" and item["column_names"] != ["counted"]
         }

@@ -20,37 +20,17 @@ from gearsql.errors import Error
 from gearsql.sql.blocks import is_block, placed
 from gearsql.sql.bound import BoundQuery, Part
 from gearsql.sql.clock import names_given
+from gearsql.sql.filters import pushed
 from gearsql.sql.functions import VALUE_WORDS
 from gearsql.sql.normalise import calls
 from gearsql.sql.syntax import Node, children, read_query, write_query
 from gearsql.sql.tokens import tokens
+from gearsql.sql.walks import nodes, references, sources_in
 
 
 def loses_columns(type_: str) -> bool:
     """Whether a type arrives as a STRUCT: one column beside a subquery, where a TUPLE is several."""
     return "TUPLE(" in type_
-
-
-def references(node: Any) -> Iterator[Node]:
-    """Yield what names a table in FROM anywhere under a node: not the names of CTEs."""
-    yield from (table for table, _ in scoped_references(node))
-
-
-def scoped_references(
-    node: Any, hidden: frozenset[str] = frozenset()
-) -> Iterator[tuple[Node, frozenset[str]]]:
-    """As references, each with the names of CTEs that hide a table's there, folded."""
-    if node.get("type") == "BASE_TABLE":
-        if fold(node["table_name"]) not in hidden and not node["schema_name"]:
-            yield node, hidden
-        return
-    for entry in node["cte_map"]["map"] if "cte_map" in node else ():
-        name, query = fold(entry["key"]), entry["value"]["query_node"]
-        recursive = query["type"] == "RECURSIVE_CTE_NODE"
-        yield from scoped_references(entry["value"], hidden | {name} if recursive else hidden)
-        hidden |= {name}
-    for child in children({part: value for part, value in node.items() if part != "cte_map"}):
-        yield from scoped_references(child, hidden)
 
 
 def free_prefix(text: str) -> str:
@@ -119,20 +99,6 @@ def _gives_its_rows(select: Node) -> bool:
     return cuts and plain and not grouped
 
 
-def samples(node: Any) -> bool:
-    """Whether rows are drawn by lot anywhere under a node."""
-    return bool(node.get("sample")) or any(map(samples, children(node)))
-
-
-def sources_in(source: Node) -> Iterator[Node]:
-    """What stands in one FROM, without the joins that hold it together."""
-    if source["type"] == "JOIN":
-        yield from sources_in(source["left"])
-        yield from sources_in(source["right"])
-    else:
-        yield source
-
-
 def special_names(tree: Node, tables: Iterable[Table]) -> Iterator[tuple[Node, str]]:
     """Yield references to what is no column: rowid, and words that DuckDB would read as calls."""
     known = {fold(column.name) for table in tables for column in table.all_columns} | names_given(tree)
@@ -159,6 +125,7 @@ class Taking:
     bind: Blocks
     prefix: str
     volatile: frozenset[str]
+    aggregates: frozenset[str]
     parts: list[Part] = field(default_factory=list)
     _made: dict[str, Part] = field(default_factory=dict)
 
@@ -186,9 +153,16 @@ class Taking:
         source = node["from_table"]
         if source["type"] != "BASE_TABLE" or source["table_name"] not in self.tables:
             return None
-        return self._part(write_query(node), source["table_name"])
+        return self._part(write_query(node), source["table_name"], rows=self._is_rows(node))
 
-    def _part(self, text: str, name: str, *, rows: bool = False) -> Part | None:
+    def _is_rows(self, block: Node) -> bool:
+        """Whether a block filters and computes, row by row."""
+        clauses = ("modifiers", "group_expressions", "group_sets", "having")
+        forced = block["aggregate_handling"] != "STANDARD_HANDLING"
+        grouped = forced or any(calls(item, self.aggregates) for item in block["select_list"])
+        return not grouped and not any(block[clause] for clause in clauses)
+
+    def _part(self, text: str, name: str, *, rows: bool = False, lean: bool = False) -> Part | None:
         """The part of a text, made once; None if the text cannot stand by itself."""
         if text in self._made:
             return self._made[text]
@@ -196,9 +170,9 @@ class Taking:
             bound = self.bind(text, self.tables[name])
         except Error:
             return None
-        if not rows and any(loses_columns(column.type) for column in bound.columns):
+        if not lean and any(loses_columns(column.type) for column in bound.columns):
             return None
-        part = Part(f"{self.prefix}part_{len(self.parts)}", bound, self.originals[name], rows)
+        part = Part(f"{self.prefix}part_{len(self.parts)}", bound, self.originals[name], rows, lean)
         self.parts.append(part)
         self._made[text] = part
         return part
@@ -217,8 +191,8 @@ class Taking:
         part = None
         if condition is not None:
             select = read_query(text).select
-            part = self._part(write_query({**select, "where_clause": condition}), name, rows=True)
-        part = part or self._part(text, name, rows=True)
+            part = self._part(write_query({**select, "where_clause": condition}), name, rows=True, lean=True)
+        part = part or self._part(text, name, rows=True, lean=True)
         assert part is not None
         shown = [column for column in table.all_columns if column.name in self.reads[name]]
         return part, [_shown(column, reads) for column in shown] or ["c0 AS counted"]
@@ -241,138 +215,3 @@ def select_from(name: str, names: Sequence[str]) -> Node:
     """Return the SELECT that gives a relation's columns c0, c1, … their names."""
     items = ", ".join(f"c{index} AS {quoted(column)}" for index, column in enumerate(names))
     return read_query(f"SELECT {items} FROM {name}").select
-
-
-def pushed(tree: Node, tables: Mapping[str, Table], volatile: frozenset[str]) -> dict[str, Node]:
-    """Return what a table's rows must meet to matter, for those tables of which it is known.
-
-    A table that stands in FROM several times matters wherever a row meets the conditions of one place. What
-    calls `volatile` functions stays where it is.
-    """
-    found: dict[str, list[Node | None]] = {}
-    places = {id(reference): reference for reference in references(tree)}
-    conditions = _Conditions(tables, volatile)
-    conditions.walk(tree)
-    for key, reference in places.items():
-        found.setdefault(reference["table_name"], []).append(_all(conditions.of.get(key, [])))
-    return {
-        name: _any([place for place in filters if place is not None])
-        for name, filters in found.items()
-        if name in tables and None not in filters
-    }
-
-
-class _Conditions:
-    """Finds the conditions on one table alone; `of` leads from a place in FROM (its id) to them."""
-
-    def __init__(self, tables: Mapping[str, Table], volatile: frozenset[str]) -> None:
-        self.tables, self.volatile = tables, volatile
-        self.of: dict[int, list[Node]] = {}
-
-    def walk(self, node: Any) -> None:
-        if node.get("type") == "SELECT_NODE" and "from_table" in node:
-            above = [] if node["sample"] else conjuncts(node["where_clause"])
-            self._sink(node["from_table"], above, list(sources_in(node["from_table"])))
-        for child in children(node):
-            self.walk(child)
-
-    def _sink(self, source: Node, conditions: list[Node], scope: Sequence[Node]) -> None:
-        """Give a source the conditions that its rows must meet: all above it that are about it alone."""
-        if source["sample"]:
-            return  # what is drawn is drawn of all rows
-        if source["type"] == "BASE_TABLE":
-            steady = [condition for condition in conditions if not calls(condition, self.volatile)]
-            mine = [_bare(condition, source, self.tables, scope) for condition in steady]
-            self.of[id(source)] = [condition for condition in mine if condition is not None]
-        elif source["type"] == "JOIN" and source["ref_type"] in ("REGULAR", "CROSS"):
-            on = conjuncts(source["condition"])
-            left, right = SINKS.get(source["join_type"], ((), ()))
-            both = {"above": conditions, "on": on}
-            self._sink(source["left"], [c for kind in left for c in both[kind]], scope)
-            self._sink(source["right"], [c for kind in right for c in both[kind]], scope)
-
-
-# Which conditions reach the left and the right side of a join: those above it, those of its ON.
-SINKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "INNER": (("above", "on"), ("above", "on")),
-    "LEFT": (("above",), ("on",)),
-    "RIGHT": (("on",), ("above",)),
-    "SEMI": (("above", "on"), ("on",)),
-    "ANTI": (("above",), ("on",)),
-}
-
-
-def conjuncts(condition: Node | None) -> list[Node]:
-    if condition is None:
-        return []
-    if condition["type"] == "CONJUNCTION_AND":
-        return [part for child in condition["children"] for part in conjuncts(child)]
-    return [condition]
-
-
-def _bare(condition: Node, source: Node, tables: Mapping[str, Table], scope: Sequence[Node]) -> Node | None:
-    """A condition over one source's own columns; None if it is about more, or nobody can tell."""
-    if source["table_name"] not in tables or source["column_name_alias"]:
-        return None
-    inside = [node for node in nodes(condition) if "class" in node]
-    names = [node["column_names"] for node in inside if node["class"] == "COLUMN_REF"]
-    if not names or not all(node["class"] in _PURE for node in inside):
-        return None
-    if not all(_is_of(source, name, tables, scope) for name in names):
-        return None
-    bare: Node = _without_alias(condition, fold(source["alias"]), _columns(source, tables))
-    return bare
-
-
-def _is_of(source: Node, names: Sequence[str], tables: Mapping[str, Table], scope: Sequence[Node]) -> bool:
-    """Whether a reference is surely to a column of this source."""
-    first, *rest = map(fold, names)
-    columns = _columns(source, tables)
-    if rest and first == fold(source["alias"]):
-        return rest[0] in columns
-    others = [other for other in scope if other is not source]
-    if first not in columns or any(first == fold(other["alias"]) for other in scope):
-        return False
-    return all(other.get("table_name") in tables and first not in _columns(other, tables) for other in others)
-
-
-_PURE = {
-    "COLUMN_REF", "CONSTANT", "CASE", "BETWEEN", "COMPARISON", "CONJUNCTION", "CAST", "TYPE", "FUNCTION",
-    "OPERATOR",
-}  # fmt: skip
-
-
-def _columns(source: Node, tables: Mapping[str, Table]) -> set[str]:
-    return {fold(column.name) for column in tables[source["table_name"]].all_columns}
-
-
-def _without_alias(node: Any, alias: str, columns: set[str]) -> Any:
-    if isinstance(node, list):
-        return [_without_alias(child, alias, columns) for child in node]
-    if not isinstance(node, dict):
-        return node
-    if node.get("class") == "COLUMN_REF":
-        first, *rest = node["column_names"]
-        if rest and fold(first) == alias and fold(rest[0]) in columns:
-            return {**node, "column_names": rest}
-    return {key: _without_alias(value, alias, columns) for key, value in node.items()}
-
-
-def nodes(node: Any) -> Iterator[Node]:
-    yield node
-    for child in children(node):
-        yield from nodes(child)
-
-
-def _all(conditions: Sequence[Node]) -> Node | None:
-    return _joined(conditions, "CONJUNCTION_AND") if conditions else None
-
-
-def _any(conditions: Sequence[Node]) -> Node:
-    return _joined(conditions, "CONJUNCTION_OR")
-
-
-def _joined(conditions: Sequence[Node], kind: str) -> Node:
-    if len(conditions) == 1:
-        return conditions[0]
-    return {"class": "CONJUNCTION", "type": kind, "alias": "", "children": list(conditions)}

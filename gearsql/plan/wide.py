@@ -27,7 +27,7 @@ def split_wide(bound: WideBound, shards: int, reader: Reader, *, points: bool = 
     """Compile a query that is no block. Without `points` keys are found by scans only."""
     if whole := _whole(bound):
         return _part(whole, shards, reader, points)
-    parts = tuple(PartPlan(part.name, _part(part, shards, reader, points), part.rows) for part in bound.parts)
+    parts = tuple(PartPlan(part.name, _part(part, shards, reader, points), part.lean) for part in bound.parts)
     scanned = bool(bound.hooks) or any(part.plan.reader == reader for part in parts)
     alone = scanned and shards == 1 and reader == "module" and bool(bound.scans)
     why = _stays_here(bound) if alone else ""

@@ -227,7 +227,7 @@ class Binder:
         texts = self._texts(found)
         aggregates = known_functions().aggregates | aggregates_among(found)
         tree = Flattening(texts, aggregates, volatile).flat(tree)
-        Sinking(texts, volatile).sunk(tree)
+        Sinking(texts, volatile).sink(tree)
         text = write_query(tree)
         form = bindable(text, found)
         if keyed:

@@ -14,12 +14,13 @@ from typing import Any
 from gearsql.catalog.names import fold
 from gearsql.sql.ctes import Ctes, put_in_place, used, with_text
 from gearsql.sql.filters import conjunction, conjuncts
-from gearsql.sql.normalise import calls
-from gearsql.sql.outputs import Outputs, UnwritableError, outputs_of
+from gearsql.sql.normalise import UnwritableError, calls
+from gearsql.sql.outputs import Outputs, outputs_of
 from gearsql.sql.syntax import Node, write_query
 from gearsql.sql.walks import samples
 
-MOST_GROWTH = 4
+MOST_GROWTH = 2
+"""How much longer a text may become: each level of subqueries may write an expression twice."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,19 @@ class Texts:
         return [name for name, _ in columns]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Flattening:
     """Flattens trees. What calls `volatile` functions stays where it is; `aggregates` make groups."""
 
     texts: Texts
     aggregates: frozenset[str]
     volatile: frozenset[str]
+    _most: int = 0
 
     def flat(self, tree: Node) -> Node:
         """Return the tree with fewer subqueries; the one that is given is changed, too."""
         put_in_place(tree, self._is_steady, lambda text: self.texts.columns(text) is not None)
+        self._most = MOST_GROWTH * len(write_query(tree))
         walked: Node = self._walk(tree, ())
         return walked
 
@@ -94,7 +97,7 @@ class Flattening:
         merge = self._over_groups if grouped else self._over_rows
         merged = merge(select, inner, outputs, names(select))
         text, flat = given + write_query(select), given + write_query(merged)
-        if len(flat) > MOST_GROWTH * len(text) or not self.texts.same(text, flat):
+        if len(flat) > self._most or not self.texts.same(text, flat):
             raise UnwritableError("other rows")
         return merged
 

@@ -13,13 +13,14 @@ from typing import Any
 from gearsql.catalog.names import fold
 from gearsql.sql.blocks import is_order_by_all
 from gearsql.sql.names import lambda_names
+from gearsql.sql.normalise import UnwritableError
 from gearsql.sql.syntax import Node, read_query
+from gearsql.sql.walks import nodes
+
+MOST_WRITTEN = 1_000
+"""Nodes: levels of subqueries that name a column twice would write it as often as there are powers of two."""
 
 Columns = Callable[[Node], Sequence[str]]
-
-
-class UnwritableError(Exception):
-    """An expression cannot be written without the subquery."""
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Outputs:
     names: Sequence[str]
     items: Sequence[Node]
     _of: dict[str, Node] = field(default_factory=dict)
+    _written: int = 0
 
     def __post_init__(self) -> None:
         for name, item in zip(self.names, self.items, strict=True):
@@ -73,6 +75,9 @@ class Outputs:
             item, members = self._of[fold(first)], rest
         else:
             return node
+        self._written += sum(1 for _ in nodes(item))
+        if self._written > MOST_WRITTEN:
+            raise UnwritableError("too long")
         if members and item["class"] != "COLUMN_REF":
             raise UnwritableError("a member of what is no column")
         if members:
@@ -85,9 +90,9 @@ def outputs_of(source: Node, select: Node, names: Sequence[str], columns: Column
 
     `columns` asks it for those of another one.
     """
-    if len({fold(name) for name in names}) < len(names):
-        raise UnwritableError("columns without names of their own")
     items = [column for item in select["select_list"] for column in _items(item, select, columns)]
+    if len(items) != len(names) or len({fold(name) for name in names}) < len(names):
+        raise UnwritableError("columns without names of their own")
     renamed = source["column_name_alias"]
     return Outputs(fold(source["alias"]), [*renamed, *names[len(renamed) :]], items)
 

@@ -8,45 +8,50 @@ pass the filter (meaning.py). Arms of UNION and its kin get a filter for themsel
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gearsql.catalog.hook_types import quoted
 from gearsql.catalog.names import fold
 from gearsql.sql.ctes import Ctes, used, with_text
 from gearsql.sql.filters import conditions_of, conjunction, conjuncts
-from gearsql.sql.flatten import Texts
-from gearsql.sql.normalise import calls
-from gearsql.sql.outputs import UnwritableError, outputs_of
+from gearsql.sql.flatten import MOST_GROWTH, Texts
+from gearsql.sql.normalise import UnwritableError, calls
+from gearsql.sql.outputs import outputs_of
 from gearsql.sql.syntax import Node, read_query, write_expression, write_query
 from gearsql.sql.walks import sources_in
 
 _SETS = ("UNION", "EXCEPT", "INTERSECT")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sinking:
     """Lets filters sink. What calls `volatile` functions stays where it is, and above what does."""
 
     texts: Texts
     volatile: frozenset[str]
+    _most: int = 0
 
-    def sunk(self, node: Any, visible: Ctes = ()) -> None:
-        """Write filters into the subqueries under a node; edits the tree."""
+    def sink(self, tree: Node) -> None:
+        """Write filters into the subqueries of a tree, which is edited."""
+        self._most = MOST_GROWTH * len(write_query(tree))
+        self._sink(tree, ())
+
+    def _sink(self, node: Any, visible: Ctes) -> None:
         if isinstance(node, list):
             for child in node:
-                self.sunk(child, visible)
+                self._sink(child, visible)
         if not isinstance(node, dict):
             return
         inner = list(visible)
         for entry in node["cte_map"]["map"] if "cte_map" in node else ():
-            self.sunk(entry, inner)
+            self._sink(entry, inner)
             inner.append(entry)
         if node.get("type") == "SELECT_NODE" and "from_table" in node:
             self._into_sources(node, inner)
         for part, value in node.items():
             if part != "cte_map":
-                self.sunk(value, inner)
+                self._sink(value, inner)
 
     def _into_sources(self, select: Node, visible: Ctes) -> None:
         subqueries = {
@@ -95,17 +100,20 @@ class Sinking:
         except UnwritableError:
             return select
         filtered = {**select, "where_clause": conjunction([*conjuncts(select["where_clause"]), inside])}
-        part = f"({write_query(select)}) AS part({', '.join(map(quoted, shown))})"
+        text, within = write_query(select), names.given + write_query(filtered)
+        part = f"({text}) AS part({', '.join(map(quoted, shown))})"
         above = f"{names.given}SELECT * FROM {part} WHERE {write_expression(condition)}"
-        return filtered if self.texts.same(above, names.given + write_query(filtered)) else select
+        fits = len(write_query(filtered)) <= self._most
+        return filtered if fits and self.texts.same(above, within) else select
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Names:
     """The names of relations' columns, by DuckDB; `given` are the CTEs that these may name."""
 
     texts: Texts
     given: str
+    _known: dict[int, Collection[str] | None] = field(default_factory=dict)
 
     def query(self, query: Node) -> list[str]:
         return self.texts.names(self.given + write_query(query))
@@ -121,7 +129,10 @@ class _Names:
         return self.query(star)
 
     def of(self, source: Node) -> Collection[str] | None:
-        try:
-            return {fold(name) for name in self.ordered(source)}
-        except UnwritableError:
-            return None
+        """Those of what stands in FROM, folded; None if it cannot stand alone."""
+        if id(source) not in self._known:
+            try:
+                self._known[id(source)] = {fold(name) for name in self.ordered(source)}
+            except UnwritableError:
+                self._known[id(source)] = None
+        return self._known[id(source)]

@@ -63,7 +63,7 @@ QUERIES = {
     "SELECT id FROM (SELECT * FROM fp ORDER BY pay) WHERE id > 50": ROWS_OF,
     "SELECT list_sort(list(pay2)) FROM fv WHERE ok": GROUPS,
     "SELECT count(*) FROM (SELECT * EXCLUDE (name) FROM fp) WHERE pay > 30": GROUPS,
-    "SELECT count(p.id) FROM (SELECT a.*, b.boss AS c FROM fp a JOIN fd b USING (dept)) p WHERE p.c > 1": GROUPS,
+    "SELECT count(id) FROM (SELECT a.*, b.boss c FROM fp a JOIN fd b USING (dept)) p WHERE p.c > 1": GROUPS,
 }  # fmt: skip
 # Where filters and groups stay above: these answers are others below.
 KEPT = [
@@ -93,7 +93,7 @@ KEPT = [
     " WHERE pay < 3",
     "SELECT v FROM (SELECT id, ok FROM fp WHERE id < 3) v",
     "SELECT count(*) FROM (SELECT unnest([id, pay]) AS u FROM fp) WHERE u > 20",
-    "SELECT y.c FROM (SELECT {'a': id, 'b': {'c': pay}} AS x FROM fp) t, (SELECT t.x.b.c) y(c) WHERE t.x.a < 5",
+    "SELECT y.c FROM (SELECT {'a': id, 'b': {'c': ok}} AS x FROM fp) t, (SELECT t.x.b.c) y(c) WHERE x.a < 5",
     "SELECT x.a, s.x.b.c FROM (SELECT {'a': id, 'b': {'c': pay}} AS x FROM fp) s WHERE x.a < 5",
     "SELECT list_transform([1, 2], lambda id: id + pay2) FROM fv WHERE id < 9",
     "SELECT dept, count(*) FROM (FROM fp WHERE ok) GROUP BY ROLLUP (dept)",

@@ -12,7 +12,7 @@ from typing import Any
 from gearsql.catalog.names import fold
 from gearsql.sql.blocks import CLAUSES, whys_no_block
 from gearsql.sql.syntax import Node, children, read_query
-from gearsql.sql.wide import nodes
+from gearsql.sql.walks import nodes
 
 _BOUND = "their subquery cannot be answered by itself"
 

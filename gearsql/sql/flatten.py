@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gearsql.catalog.names import fold
+from gearsql.sql.blocks import is_block
 from gearsql.sql.ctes import Ctes, put_in_place, used, with_text
 from gearsql.sql.filters import conjunction, conjuncts
 from gearsql.sql.normalise import UnwritableError, calls
 from gearsql.sql.outputs import Outputs, outputs_of
-from gearsql.sql.syntax import Node, write_query
+from gearsql.sql.syntax import Node, read_query, write_query
 from gearsql.sql.walks import samples
 
 MOST_GROWTH = 2
@@ -96,6 +97,8 @@ class Flattening:
         grouped = inner["group_expressions"] or inner["having"] or self._aggregates(inner)
         merge = self._over_groups if grouped else self._over_rows
         merged = merge(select, inner, outputs, names(select))
+        if _is_shape(inner) and not _is_shape(merged):
+            raise UnwritableError("shards know what to do with the subquery, and not with the whole")
         text, flat = given + write_query(select), given + write_query(merged)
         if len(flat) > self._most or not self.texts.same(text, flat):
             raise UnwritableError("other rows")
@@ -146,6 +149,11 @@ class Flattening:
     def _aggregates(self, select: Node) -> bool:
         forced = select["aggregate_handling"] == "FORCE_AGGREGATES"
         return forced or any(calls(item, self.aggregates) for item in select["select_list"])
+
+
+def _is_shape(select: Node) -> bool:
+    """Whether a SELECT would be a block if a table stood in its FROM."""
+    return is_block({**select, "from_table": read_query("FROM t").select["from_table"]})
 
 
 def _written_out(group: Node, items: Sequence[Node]) -> Node:

@@ -102,6 +102,8 @@ EAGER = [
     "SELECT min(n) FROM (SELECT s.part, count(*) AS n FROM sales s JOIN sold o ON o.id = s.price GROUP BY 1)",
     "SELECT count(*), sum(s.id) FROM (SELECT id FROM sold EXCEPT ALL SELECT shop FROM sold) o"
     " JOIN sales s ON o.id = s.price",
+    "SELECT n FROM (SELECT count(*) AS n, max(s.shop) FROM sales s JOIN sold o ON o.id = s.price"
+    " GROUP BY s.part)",
 ]
 """Both tables are large; sales ships groups."""
 NOT_EAGER = [
@@ -112,7 +114,7 @@ NOT_EAGER = [
     "SELECT s.weight::VARCHAR, count(*), sum(s.id) FROM sales s JOIN sold o ON o.id = s.price GROUP BY 1",
     "SELECT count(*), count(s.id) FROM sales s RIGHT JOIN sold o ON o.id = s.price",
     "SELECT n FROM (SELECT count(*) AS n, max(s.shop) FROM sales s JOIN sold o ON o.id = s.price"
-    " GROUP BY s.part)",
+    " GROUP BY s.part LIMIT 99999)",
 ]
 
 

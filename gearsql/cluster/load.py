@@ -22,6 +22,7 @@ from gearsql.cluster.shards import Shards
 from gearsql.cluster.topology import SLOTS
 from gearsql.cluster.write_text import nested_text
 from gearsql.errors import DataError, Error, ProgrammingError, UnknownColumnError
+from gearsql.sql.said import said
 
 ROW = "_row"
 """A placeholder for the number of the row, from 1."""
@@ -167,12 +168,7 @@ def _batches(relation: duckdb.DuckDBPyRelation) -> Iterator[Batch]:
             yield list(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
     except OSError as error:
         # What Arrow makes of DuckDB's errors.
-        raise DataError(f"cannot read on: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """Return what DuckDB says without its advice on settings."""
-    return str(error).partition("\n")[0]
+        raise DataError(f"cannot read on: {said(error)}") from error
 
 
 def _lanes(shards: Shards) -> list[_Lane]:

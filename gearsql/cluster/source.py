@@ -15,9 +15,9 @@ from pathlib import Path
 import duckdb
 
 from gearsql.catalog.names import fold
-from gearsql.cluster.load import first_line
 from gearsql.cluster.replies import shown
 from gearsql.errors import DataError
+from gearsql.sql.said import said
 
 CSV = """FROM read_csv($file, auto_detect = false, header = true, strict_mode = true, columns = $columns,
     delim = $delimiter, quote = '"', escape = '"', nullstr = $nulls, allow_quoted_nulls = false)"""
@@ -48,7 +48,7 @@ def find_fault(file: Path, delimiter: str, reason: duckdb.Error) -> DataError:
             _check_lines(file, delimiter)
         except DataError as error:
             return error
-    return DataError(f"cannot read {file}: {first_line(reason)}")
+    return DataError(f"cannot read {file}: {said(reason)}")
 
 
 def header(file: Path, delimiter: str) -> list[str]:

@@ -11,13 +11,13 @@ import duckdb
 from gearsql.answer import Answer
 from gearsql.catalog.names import fold
 from gearsql.catalog.table import Table
-from gearsql.cluster.load import first_line
 from gearsql.cluster.source import CSV, find_fault, header
 from gearsql.cluster.write import column_of, with_keys
 from gearsql.cluster.write_rows import Incoming
 from gearsql.cluster.write_text import Given, decimal_text, nested_text
 from gearsql.errors import DataError, Error, ProgrammingError
 from gearsql.sql.constants import quote
+from gearsql.sql.said import said
 from gearsql.sql.stars import quote_name
 from gearsql.sql.statements import Copy
 
@@ -92,7 +92,7 @@ def _database(statement: Copy) -> Iterator[duckdb.DuckDBPyConnection]:
             database.execute("SET arrow_lossless_conversion = true")
             yield database
     except duckdb.Error as error:
-        fault: Error = DataError(f"{statement.file!r}: {first_line(error)}")
+        fault: Error = DataError(f"{statement.file!r}: {said(error)}")
         if not statement.goes_out and statement.options.form == "csv":
             fault = find_fault(Path(statement.file), statement.options.delimiter, error)
         fault.position, fault.text = statement.file_position, statement.text

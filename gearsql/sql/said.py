@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 _KIND = re.compile(r"[A-Z][\w ]* Error: ")
-_MORE = re.compile(r'\n\n(?:LINE \d+: |Use "SET |Possible solutions)')
+_MORE = re.compile(r'\n(?:\n(?:LINE \d+: |Use "SET |Possible solutions)|Original Line: |It was not possible )')
 
 
 def said(error: object) -> str:
-    """Return the words without their kind, and without a line of our own text or advice on settings."""
+    """Return the words without their kind, a line of our own text or of a file, and advice on settings."""
     words = _MORE.split(str(error), 1)[0]
     kind = _KIND.match(words)
     return words[kind.end() :] if kind else words

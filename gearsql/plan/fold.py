@@ -15,17 +15,15 @@ from sqlglot import exp
 from gearsql.plan.keys import INTEGERS, key_columns, only_text
 from gearsql.plan.text import sql
 from gearsql.sql.bound import BoundQuery
-from gearsql.sql.evaluate import Value, evaluate
+from gearsql.sql.evaluate import MUCH_OF_LITTLE, Value, evaluate
 from gearsql.sql.functions import VOLATILE, known_functions
 from gearsql.sql.slots import has_marker
 
 _Fold = tuple[exp.Expr, exp.Expr]
 """A part of a filter, and the constant that it is."""
 
-# Nothing bounds here what a function holds that makes much of little.
-_NOT_HERE = VOLATILE | {
-    "repeat", "lpad", "rpad", "range", "generate_series", "list_resize", "array_resize", "format", "printf",
-}  # fmt: skip
+_NOT_HERE = VOLATILE | MUCH_OF_LITTLE
+_MIDNIGHT = " 00:00:00"
 _NO_CONSTANTS = (exp.Column, exp.Query, exp.Lambda, exp.Star, exp.Collate, exp.AggFunc, exp.Window)
 
 
@@ -103,6 +101,9 @@ def _is_constant(node: exp.Expr) -> bool:
 
 def _typed(value: Value, type_: str) -> exp.Expr | None:
     """The value as a constant of its type, None if a column of `type_` would be cast to compare them."""
+    if value.type == "TIMESTAMP" and type_ == "DATE" and value.text and value.text.endswith(_MIDNIGHT):
+        # A day is compared as the moment that it begins at.
+        value = Value("DATE", value.text.removesuffix(_MIDNIGHT))
     if value.type != type_ and not (value.type in INTEGERS and type_ in INTEGERS):
         return None
     if value.text is None:

@@ -34,6 +34,7 @@ from gearsql.sql.hooks import (
 from gearsql.sql.joins import JoinTaking
 from gearsql.sql.meaning import same_meaning
 from gearsql.sql.names import check_names, unsupported_name
+from gearsql.sql.never import empty_what_never_counts
 from gearsql.sql.normalise import UnwritableError, calls, normalise
 from gearsql.sql.parameters import Parameters, find_parameters, parameter_edits
 from gearsql.sql.plans import Plan, plan_of
@@ -228,6 +229,8 @@ class Binder:
         aggregates = known_functions().aggregates | aggregates_among(found)
         tree = Flattening(texts, aggregates, volatile).flat(tree)
         Sinking(texts, volatile).sink(tree)
+        shown = {name: [c.name for c in _visible(table, keyed)] for name, table in ours.items()}
+        empty_what_never_counts(tree, shown)
         text = write_query(tree)
         form = bindable(text, found)
         if keyed:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 _KIND = re.compile(r"[A-Z][\w ]* Error: ")
-_MORE = re.compile(r'\n(?:\n(?:LINE \d+: |Use "SET |Possible solutions)|Original Line: |It was not possible )')
+_MORE = re.compile(
+    r'\n\nLINE \d+: |\n\nUse "SET |\n\nPossible solutions|\nOriginal Line: |\nIt was not possible '
+)
 
 
 def said(error: object) -> str:

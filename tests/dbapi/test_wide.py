@@ -111,6 +111,41 @@ def test_conditions_and_columns_go_down_to_the_tables(connection: gearsql.Connec
     assert dict(rows(connection, text)) == {"w0": 27, "w1": 24, "w2": 33}
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("SELECT count(*), max(a.w) FROM l a JOIN nulls b USING (n) WHERE 1 = 0", [(0, None)]),
+        ("SELECT a._key, b.* FROM l a FULL JOIN strict b ON a.n = b.n WHERE a.n > 3 AND 'a' || '' = 'c'", []),
+        ("SELECT * FROM l NATURAL JOIN nulls AS b(n, i) WHERE NULL", []),
+        ("SELECT rank() OVER (ORDER BY n), n FROM strict WHERE 0", []),
+        ("SELECT * FROM l JOIN strict ON DATE '2024-01-01' + INTERVAL 1 DAY < DATE '2024-01-01'", []),
+        ("SELECT w, max(m) FROM (SELECT w, max(n) m FROM l GROUP BY w UNION SELECT 'x', n FROM strict) s,"
+         " nulls WHERE length('abc') < 2 GROUP BY w", []),
+        ("SELECT (SELECT max(b.n) FROM l a, strict b WHERE false) IS NULL", [(True,)]),
+    ],
+)  # fmt: skip
+def test_no_key_is_read_where_no_row_can_count(
+    connection: gearsql.Connection, text: str, answer: Rows
+) -> None:
+    assert rows(connection, text) == answer
+    plan = [str(line) for (line,) in rows(connection, f"EXPLAIN {text}")]
+    assert not [line for line in plan if "shard" in line and "0 keys" not in line], plan
+
+
+def test_a_side_that_no_row_meets_is_not_read(connection: gearsql.Connection) -> None:
+    for join, answer in {"LEFT JOIN": (20, 0), "ANTI JOIN": (20, None), "SEMI JOIN": (0, None)}.items():
+        counted = "count(strict.n)" if answer[1] is not None else "NULL"
+        assert rows(connection, f"SELECT count(l.n), {counted} FROM l {join} strict ON 1 > 2") == [answer]
+    with pytest.raises(MisfitError):
+        rows(connection, "SELECT count(*), count(strict.n) FROM l FULL JOIN strict ON 1 > 2")
+
+
+def test_a_condition_over_parameters_is_asked_anew(connection: gearsql.Connection) -> None:
+    text = "SELECT count(*) FROM l a JOIN l b USING (n) WHERE ? = 1"
+    found = [rows(connection, text, [value]) for value in (0, 1, 0, 1, 1, 0, None)]
+    assert [count for [(count,)] in found] == [0, 20, 0, 20, 20, 0, 0]
+
+
 @pytest.mark.parametrize("terms", [100, 450, 1200])
 def test_what_is_nested_too_deeply_has_a_named_error(one_server: Cluster, terms: int) -> None:
     text = f'SELECT {" + ".join(["n::BIGINT"] * terms)} FROM "deep:*"'

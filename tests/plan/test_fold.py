@@ -71,7 +71,10 @@ def test_other_filters_stay_as_they_are(condition: str, filter_: str) -> None:
 def test_dates_are_folded() -> None:
     days = table("d:{day}", day="DATE")
     assert keys(days, "day = DATE '2024-02-28' + 1") == ["d:2024-02-29"]
-    assert keys(days, "day = DATE '2024-02-28' + INTERVAL 1 DAY") is None
+    assert keys(days, "day = DATE '2024-02-28' + INTERVAL 1 DAY") == ["d:2024-02-29"]
+    assert keys(days, "day IN (DATE '2024-01-31' + INTERVAL 1 MONTH, '2024-01-01')") is not None
+    assert keys(days, "day = DATE '2024-02-28' + INTERVAL 1 HOUR") is None
+    assert keys(days, "day = TIMESTAMP '2024-02-28 00:00:00' + INTERVAL 0 HOUR") == ["d:2024-02-28"]
     assert keys(days, "day = CAST('infinity' AS DATE) + 0") is None
 
 

@@ -114,8 +114,9 @@ class JoinTaking:
         named: Sequence[str],
     ) -> Join | None:
         given = with_text(ctes)
-        found = list(self._relations(select["from_table"], given))
-        together = Together(found, self._part).staying(select["from_table"], select["where_clause"])
+        leaves = list(self._relations(select["from_table"], given))
+        found = [_merged(select["from_table"]), *leaves]
+        together = Together(leaves, self._part).staying(select["from_table"], select["where_clause"])
         if any(named.count(part) != together.count(part) for part in together):
             together = ()  # elsewhere rows of other shards may be meant
         if not (stays or together):
@@ -168,6 +169,19 @@ class JoinTaking:
             number += len(names)
             alias = leaf["alias"] or leaf.get("table_name", "")
             yield Relation(fold(alias), alias, tuple(zip(names, unique, strict=True)))
+
+
+def _merged(source: Node) -> Relation:
+    """The columns of RIGHT JOIN … USING: a name alone does not mean that of the side which stands first."""
+    names = dict.fromkeys(_merged_names(source))
+    return Relation("", "", tuple((name, f"u{number}") for number, name in enumerate(names)))
+
+
+def _merged_names(source: Node) -> Iterator[str]:
+    if source["type"] == "JOIN":
+        yield from source["using_columns"] if source["join_type"] == "RIGHT" else ()
+        yield from _merged_names(source["left"])
+        yield from _merged_names(source["right"])
 
 
 def _shown(source: Node) -> list[str]:

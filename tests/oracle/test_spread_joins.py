@@ -53,6 +53,7 @@ SPREAD = [
     "SELECT kind, count(*), sum(price), avg(shop) FROM sales JOIN parts USING (part) GROUP BY kind",
     "SELECT kind, count(*) FROM sales LEFT JOIN parts USING (part) GROUP BY kind HAVING count(*) > 3",
     "SELECT count(*), count(town) FROM shops RIGHT JOIN sales USING (shop)",
+    "SELECT shop, count(shop), count(town) FROM shops RIGHT JOIN sales USING (shop) GROUP BY shop",
     "SELECT town, kind, median(price) FROM parts p JOIN sales s ON s.part = p.part"
     " LEFT JOIN shops USING (shop)"
     " WHERE since > DATE '2020-01-05' AND price BETWEEN 3 AND 90 GROUP BY ALL",

@@ -74,6 +74,8 @@ TOGETHER = {
         "SELECT count(*), count(u.who), median(price) FROM torders o LEFT JOIN tusers u ON o.who = u.who"
         " AND u.level > o.price % 3",
         "SELECT count(*), count(o.id), count(u.who) FROM torders o FULL JOIN tusers u USING (who)",
+        "SELECT who, count(who), count(id) FROM torders RIGHT JOIN tusers USING (who) GROUP BY who"
+        " ORDER BY who DESC LIMIT 9",
         "SELECT count(*), max(price) FROM torders SEMI JOIN tusers USING (who)",
         "SELECT count(*), max(price) FROM torders o ANTI JOIN tusers u ON u.who = o.who AND u.level = 1",
         "SELECT o.who, price FROM torders o, tusers u WHERE o.who = u.who ORDER BY price DESC, o.id LIMIT 7",

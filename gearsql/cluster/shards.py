@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import Any
@@ -11,7 +12,7 @@ from redis.crc import key_slot
 from gearsql.cluster.connection import Endpoint, ShardConnection
 from gearsql.cluster.control import Control
 from gearsql.cluster.topology import ALONE, Shard, by_slot, find_shards
-from gearsql.errors import Error, ShardUnreachableError, SlotsMovedError
+from gearsql.errors import Error, InterfaceError, ShardUnreachableError, SlotsMovedError
 from gearsql.plan.stages import AclMode, ReadFrom
 
 REPLICA_SECONDS = 1.0
@@ -42,6 +43,7 @@ class Shards:
         self._endpoint = Endpoint(url, options or {}, timeout)
         self._connections: dict[Shard, ShardConnection] = {}
         self._silent: set[str] = set()
+        self._turn = threading.Lock()
         self.control = Control()
         """The statement's that asks at the time."""
         self.all: tuple[Shard, ...] = ()
@@ -50,13 +52,20 @@ class Shards:
 
     @contextmanager
     def serving(self, control: Control) -> Iterator[None]:
-        """Let nothing be asked within the block once the statement is ended."""
+        """Let nothing be asked within the block once the statement is ended; another statement is refused."""
+        # Two threads would take each other's replies.
+        if not self._turn.acquire(blocking=False):
+            raise InterfaceError(
+                "the connection is at work on another statement",
+                hint="each thread has a connection of its own",
+            )
         before, self.control = self.control, control
         try:
             with control.stopping(self.close):
                 yield
         finally:
             self.control = before
+            self._turn.release()
 
     def refresh(self) -> None:
         """Find the shards anew; asks the URL's server, then those known before."""

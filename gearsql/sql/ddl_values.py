@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gearsql.errors import Error, Position, ProgrammingError
+from gearsql.errors import Error, NotSupportedError, Position, ProgrammingError
 from gearsql.sql.constants import quote
+from gearsql.sql.hooks import is_foreign
 from gearsql.sql.parameters import Parameters, find_parameters, parameter_edits
 from gearsql.sql.shape import check_shape
 from gearsql.sql.statements import Values
@@ -145,6 +146,13 @@ def _refuse_names(syntax: Syntax, nodes: Sequence[Node]) -> None:
         node = stack.pop()
         if node.get("class") == "LAMBDA":
             continue
+        if node.get("class") == "FUNCTION" and is_foreign(node):
+            name = node["function_name"]
+            raise NotSupportedError(
+                f"{name}() in VALUES is not supported: it is none of DuckDB's functions",
+                position=syntax.position(node),
+                hint=f"INSERT INTO … SELECT {name}(…) calls users' functions",
+            )
         if node.get("class") in ("COLUMN_REF", "SUBQUERY"):
             what = "a subquery" if node["class"] == "SUBQUERY" else ".".join(node["column_names"])
             raise ProgrammingError(

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 from typing import Any
 
 import numpy as np
@@ -69,3 +70,24 @@ def test_every_error_can_be_sent_to_another_process() -> None:
         for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
             assert type(again) is type(error) and str(again) == str(error) and again.args == error.args
             assert vars(again) == vars(error)
+
+
+def test_a_connection_is_at_work_on_one_statement_at_a_time(three_shards: Cluster) -> None:
+    with gearsql.connect(three_shards.url) as connection:
+        said: list[object] = []
+
+        def ask() -> None:
+            for number in range(20):
+                try:
+                    cursor = connection.execute('SELECT count(*) + ? FROM "none:*"', [number])
+                    said.append(cursor.fetchall() == [(number,)])
+                except errors.InterfaceError as error:
+                    said.append(error.message)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(said) == 80 and {*said} <= {True, "the connection is at work on another statement"}
+        assert connection.execute('SELECT count(*) FROM "none:*"').fetchall() == [(0,)]

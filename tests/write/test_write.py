@@ -260,6 +260,7 @@ def test_keys_of_every_type_find_their_rows(one_server: Cluster) -> None:
         ("INSERT INTO t (id) VALUES (9)", DataError, None),
         ("INSERT INTO t (id, a) VALUES (9, b)", ProgrammingError, "b"),
         ("INSERT INTO t (id, a) VALUES (9, nextval('s'))", NotSupportedError, "nextval('s')"),
+        ("INSERT INTO t (id, a) VALUES (9, 1 + of_a_user(2))", NotSupportedError, "of_a_user(2)"),
         ("INSERT INTO t (a) VALUES (9)", ProgrammingError, "t"),
         ("INSERT INTO t VALUES (1)", ProgrammingError, "1"),
         ("INSERT INTO t (id, a) SELECT 1 FROM t", ProgrammingError, "t"),

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import click
 
-from gearsql.errors import Error, InterfaceError, ShardUnreachableError
+from gearsql.errors import Error, InterfaceError, OperationalError, ShardUnreachableError
 
 FAILED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
@@ -32,9 +32,32 @@ def errors_to_exits() -> Iterator[None]:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python's own flush at exit shall not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _forget_output()
         sys.exit(FAILED)
+
+
+@contextmanager
+def answers_written() -> Iterator[None]:
+    """Turn what keeps an answer from standard output into an error; a reader that went is none."""
+    if sys.stdout is None:
+        raise OperationalError("the answer cannot be written: standard output is closed")
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        hint = "PYTHONIOENCODING=utf-8 writes all texts"
+        message = f"the answer cannot be written: {error.encoding} has no {error.object[error.start]!r}"
+        raise OperationalError(message, hint=hint) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _forget_output()
+        raise OperationalError(f"the answer cannot be written: {error.strerror}") from error
+
+
+def _forget_output() -> None:
+    """Let Python's own flush at exit not complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_code(error: Error) -> int:

@@ -10,6 +10,7 @@ import click
 import pyarrow as pa
 
 from gearsql.cli.bar import query_progress
+from gearsql.cli.exits import answers_written
 from gearsql.cli.formats import Format, plan_lines, property_lines, table
 from gearsql.cli.script import statements
 from gearsql.cluster.presence import Wanted
@@ -66,9 +67,11 @@ def print_answer(cursor: Cursor, form: Format) -> None:
         return
     types: list[Any] = [column[1] for column in cursor.description]
     answer: pa.Table = cursor.fetch_arrow_table()
-    for line in form(answer, types):
-        # Not click.echo, which takes bytes that look like colours out of the data.
-        sys.stdout.write(line + "\n")
+    with answers_written():
+        for line in form(answer, types):
+            # Not click.echo, which takes bytes that look like colours out of the data.
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def _without_grid(statement: str) -> Format:

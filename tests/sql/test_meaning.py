@@ -38,6 +38,10 @@ SAME = [
         "WITH v AS (SELECT dept, id FROM emp) SELECT count(*) FROM v JOIN v w USING (id)",
     ),
     (
+        "SELECT x FROM (SELECT id, x FROM emp, unnest([id, 1]) u(x)) WHERE id > 3",
+        "SELECT x FROM emp, unnest([id, 1]) u(x) WHERE id > 3",
+    ),
+    (
         "SELECT list_transform([1], lambda x: x + i) FROM (SELECT id AS i FROM emp)",
         "SELECT list_transform([1], lambda x: x + id) FROM emp",
     ),

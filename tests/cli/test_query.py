@@ -1,6 +1,7 @@
 """gearsql -u URL -c SQL: formats, exit codes, errors. Each test runs the installed command's own entry."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -180,3 +181,25 @@ def test_a_reader_that_has_seen_enough_is_no_error(url: str) -> None:
         ["/bin/sh", "-c", f"echo '{sql}' | {command} | head -1"], capture_output=True, text=True, timeout=60
     )
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirected", "why"),
+    [
+        (">/dev/full", "No space left on device"),
+        (">&-", "standard output is closed"),
+        ("| cat; exit ${PIPESTATUS[0]}", "ascii has no '┌'"),
+    ],
+)
+def test_an_answer_that_cannot_be_written_is_an_error(url: str, redirected: str, why: str) -> None:
+    command = f'"$0" -c "from gearsql.cli import main; main()" -u "$1" -c "$2" {redirected}'
+    words = ["bash", "-c", command, sys.executable, url, SELECT]
+    run = subprocess.run(
+        words,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"} if "cat" in redirected else None,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.returncode, "Traceback" in run.stderr) == (1, False)
+    assert f"the answer cannot be written: {why}" in run.stderr

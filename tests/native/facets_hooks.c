@@ -172,6 +172,8 @@ static void each_isolation_has_its_session_and_begins_apart(void) {
     CHECK(OPEN(F, ON_MAIN, G) && heard_count == 2);
     CHECK(session_of(GEARS_ISOLATION_SESSION) != session_of(GEARS_ISOLATION_MAIN));
     CHECK(session_of(GEARS_ISOLATION_PROCESS) == NULL);
+    CHECK(has_key(session_of(GEARS_ISOLATION_SESSION), "me\0haa,ab,", 10)); /* of its own functions only */
+    CHECK(memmem(message(1)->head, SHOWN, "[{}]}", 5) != NULL);
     CHECK(stage.running->members[0].at == 0 && stage.running->members[1].at == 0 && stage.running->members[2].at == 1);
     close_stage();
     CHECK(heard_count == 4);

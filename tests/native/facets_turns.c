@@ -150,10 +150,10 @@ static void what_comes_along_and_is_read_counts_as_memory(void) {
     CHECK(!gears_limits_reads(stage, 93) &&
           said(stage, "GEARSMEMORY more than 1000 bytes would be taken to read the query's text on this shard"));
     gears_limits_forgotten(stage, 93);
-    CHECK(!gears_limits_reads(other, 1 << 30) && /* of all stages together */
+    CHECK(gears_limits_remembered(other, 600 << 20) && !gears_limits_reads(other, 600 << 20) && /* together */
           said(other, "GEARSMEMORY more than 1073741824 bytes would be taken to read the query's text by all stages "
                       "(argument MEMORY)"));
-    gears_limits_forgotten(other, 1 << 30);
+    gears_limits_forgotten(other, 1200 << 20);
     stage->given = NULL, stage->given_count = 0;
     gears_stage_release(stage); /* with what it brought */
     CHECK(!gears_limits_reads(other, (768 << 20) + 1) &&

@@ -16,7 +16,7 @@ from gearsql.dbapi.cursor import Cursor
 from gearsql.embedded import Cluster
 
 ROWS = 600
-OPTIONS: dict[str, str | int] = {"HOOK_MAIN": "yes", "HOOK_TIMEOUT_MS": 10_000, "SESSIONS_ENDED": 100_000}
+OPTIONS: dict[str, str | int] = {"HOOK_MAIN": "yes", "HOOK_TIMEOUT_MS": 60_000, "SESSIONS_ENDED": 100_000}
 
 TABLE = "CREATE TABLE t (id VARCHAR, n BIGINT, k BIGINT, s VARCHAR, x DOUBLE) WITH (key = 't:{id}')"
 NATIVE = f"""

@@ -16,6 +16,25 @@ def is_recursive(entry: Node) -> bool:
     return kind == "RECURSIVE_CTE_NODE"
 
 
+def rewritten(node: Any, rewrite: Callable[[Node, Ctes], Node], visible: Ctes = ()) -> Any:
+    """Rewrite the SELECTs of a tree, inner ones first; each comes with the CTEs around it.
+
+    What reads its own rows again and again stays as it is.
+    """
+    if isinstance(node, list):
+        return [rewritten(child, rewrite, visible) for child in node]
+    if not isinstance(node, dict):
+        return node
+    own: list[Node] = []
+    for entry in node["cte_map"]["map"] if "cte_map" in node else ():
+        own.append(entry if is_recursive(entry) else rewritten(entry, rewrite, [*visible, *own]))
+    inner = [*visible, *own]
+    walked = {key: rewritten(value, rewrite, inner) for key, value in node.items() if key != "cte_map"}
+    if "cte_map" in node:
+        walked["cte_map"] = {"map": own}
+    return rewrite(walked, visible) if node.get("type") == "SELECT_NODE" else walked
+
+
 def names_in(node: Any) -> Iterator[str]:
     """What is named in FROM anywhere under a node."""
     if node.get("type") == "BASE_TABLE":

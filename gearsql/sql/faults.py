@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 
+from gearsql.catalog.names import fold
 from gearsql.errors import (
     NotSupportedError,
     Position,
@@ -45,7 +46,10 @@ def fault(
     match refusal.get("error_type"), refusal.get("error_subtype"):
         case "binder", kind if kind == "COLUMN_NOT_FOUND" or missing:
             name = missing[1] if missing else refusal.get("name", "")
-            return no_column(first, name, columns, position, text)
+            known = list(columns)
+            if fold(name) in map(fold, known):  # of a table, but not of the view or subquery that is asked
+                known = refusal.get("candidates", "").split(",")
+            return no_column(first, name, filter(None, known), position, text)
         case (("parser" | "syntax"), _):
             return SqlSyntaxError(first, position=position, text=text)
         case "catalog", _:

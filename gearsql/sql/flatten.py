@@ -13,7 +13,7 @@ from typing import Any
 
 from gearsql.catalog.names import fold
 from gearsql.sql.blocks import is_block
-from gearsql.sql.ctes import Ctes, put_in_place, used, with_text
+from gearsql.sql.ctes import Ctes, put_in_place, rewritten, used, with_text
 from gearsql.sql.filters import conjunction, conjuncts
 from gearsql.sql.normalise import UnwritableError, calls
 from gearsql.sql.outputs import Outputs, outputs_of
@@ -51,25 +51,11 @@ class Flattening:
         """Return the tree with fewer subqueries; the one that is given is changed, too."""
         put_in_place(tree, self._is_steady, lambda text: self.texts.columns(text) is not None)
         self._most = MOST_GROWTH * len(write_query(tree))
-        walked: Node = self._walk(tree, ())
-        return walked
+        flat: Node = rewritten(tree, self._merged)
+        return flat
 
     def _is_steady(self, node: Node) -> bool:
         return not calls(node, self.volatile) and not samples(node)
-
-    def _walk(self, node: Any, visible: Ctes) -> Any:
-        if isinstance(node, list):
-            return [self._walk(child, visible) for child in node]
-        if not isinstance(node, dict):
-            return node
-        own: list[Node] = []
-        for entry in node["cte_map"]["map"] if "cte_map" in node else ():
-            own.append(self._walk(entry, [*visible, *own]))
-        inner = [*visible, *own]
-        walked = {key: self._walk(value, inner) for key, value in node.items() if key != "cte_map"}
-        if "cte_map" in node:
-            walked["cte_map"] = {"map": own}
-        return self._merged(walked, visible) if node.get("type") == "SELECT_NODE" else walked
 
     def _merged(self, select: Node, visible: Ctes) -> Node:
         """The SELECT without the subquery that is all of its FROM, or as it is."""

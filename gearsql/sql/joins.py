@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import duckdb
 from sqlglot import exp
@@ -21,7 +20,7 @@ from gearsql.catalog.placed import hash_tag
 from gearsql.catalog.table import Column, FieldSource, Glob, Table
 from gearsql.sql.blocks import is_block
 from gearsql.sql.bound import BoundQuery, Join, Part, ResultColumn
-from gearsql.sql.ctes import Ctes, is_recursive, names_in, used, with_text
+from gearsql.sql.ctes import Ctes, names_in, rewritten, used, with_text
 from gearsql.sql.functions import VOLATILE, known_functions
 from gearsql.sql.meaning import same_meaning
 from gearsql.sql.normalise import UnwritableError, calls, normalise
@@ -51,7 +50,7 @@ class JoinTaking:
 
         A text that is a join as a whole stays as it is over inner ones, and `whole` is its name.
         """
-        tree = self._walk(read_query(text).select, ())
+        tree = rewritten(read_query(text).select, self._taken)
         last = self.joins[-1] if self.joins else None
         if last and tree == _in_place_of(last):
             self.whole = last.name
@@ -66,22 +65,9 @@ class JoinTaking:
         known = {part.name for part in self.given} | {join.name for join in self.joins}
         return tuple(dict.fromkeys(name for name in names if name in known))
 
-    def _walk(self, node: Any, visible: Ctes) -> Any:
-        if isinstance(node, list):
-            return [self._walk(child, visible) for child in node]
-        if not isinstance(node, dict):
-            return node
-        own: list[Node] = []
-        for entry in node["cte_map"]["map"] if "cte_map" in node else ():
-            own.append(entry if is_recursive(entry) else self._walk(entry, [*visible, *own]))
-        inner = [*visible, *own]
-        walked = {key: self._walk(value, inner) for key, value in node.items() if key != "cte_map"}
-        if "cte_map" in node:
-            walked["cte_map"] = {"map": own}
-        if node.get("type") != "SELECT_NODE" or len(self.joins) == MOST_JOINS:
-            return walked
-        join = self._join(walked, visible)
-        return walked if join is None else _in_place_of(join)
+    def _taken(self, select: Node, visible: Ctes) -> Node:
+        join = self._join(select, visible) if len(self.joins) < MOST_JOINS else None
+        return select if join is None else _in_place_of(join)
 
     def _join(self, select: Node, visible: Ctes) -> Join | None:
         ctes = used([*visible, *select["cte_map"]["map"]], select)

@@ -12,6 +12,7 @@ import pytest
 
 import gearsql
 from gearsql.embedded import Cluster
+from gearsql.errors import UnknownColumnError
 from tests.oracle.judge import Oracle, ask
 
 TABLES = {
@@ -167,3 +168,9 @@ def test_filters_reach_the_scan(
     lines = [line.split(maxsplit=1) for (line,) in ask(connection, f"EXPLAIN {query}").rows]
     if connection.engine._shards.all[1:]:
         assert filter_ in [words[1] for words in lines if words and words[0] == "filter"]
+
+
+def test_a_column_that_a_view_hides_is_not_offered(connection: gearsql.Connection) -> None:
+    with pytest.raises(UnknownColumnError, match='"pay" not found') as caught:
+        connection.execute("SELECT d, sum(pay) FROM fv GROUP BY d")
+    assert (caught.value.hint, caught.value.column) == ("did you mean pay2?", 15)
